@@ -32,7 +32,7 @@ def check_images(X: npt.ArrayLike, name: str = "X", min_size: int = MIN_SIZE) ->
     ValueError
         One sentence: what was wrong, what was expected, what to do.
     """
-    X = _as_array(X, name)
+    X = as_array(X, name)
     if X.dtype == np.uint8:
         raise ValueError(f"{name} holds raw pixels (uint8); pass it through preprocess_image first.")
     if not np.issubdtype(X.dtype, np.floating):
@@ -51,6 +51,43 @@ def check_images(X: npt.ArrayLike, name: str = "X", min_size: int = MIN_SIZE) ->
         first = int(np.flatnonzero(~np.isfinite(X).all(axis=(1, 2, 3)))[0])
         raise ValueError(f"{name}[{first}] holds NaN or infinity; every value must be finite.")
     return X.astype(np.float32, copy=False)
+
+
+def check_raw_images(X: npt.ArrayLike, name: str = "X") -> np.ndarray:
+    """Return raw images as an array, after checking that they are a batch of 8-bit RGB pixels.
+
+    Parameters
+    ----------
+    X : array_like of uint8, shape (N, H, W, 3)
+        Raw images, N, H and W at least 1.
+    name : str
+        The argument's name, for the message.
+
+    Returns
+    -------
+    ndarray of uint8, shape (N, H, W, 3)
+        Shares memory with `X` where it can; never write to it.
+
+    Raises
+    ------
+    ValueError
+        One sentence: what was wrong, what was expected, what to do.
+    """
+    X = as_array(X, name)
+    if np.issubdtype(X.dtype, np.floating):
+        raise ValueError(
+            f"{name} holds floats; expected raw pixels (uint8): keep the images from before "
+            "preprocess_image, or pass these through deprocess_image."
+        )
+    if X.dtype != np.uint8:
+        raise ValueError(f"{name} has dtype {X.dtype}; expected raw pixels, uint8 from 0 to 255.")
+    if X.ndim == 3 and X.shape[-1] == 3:
+        raise ValueError(f"{name} has shape {X.shape}, a single image; add the batch axis: {name}[None].")
+    if X.ndim != 4 or X.shape[-1] != 3:
+        raise ValueError(f"{name} has shape {X.shape}; expected (N, height, width, 3), the channels last.")
+    if X.size == 0:
+        raise ValueError(f"{name} has shape {X.shape}, which holds no pixels; expected at least one image.")
+    return X
 
 
 def check_labels(y: npt.ArrayLike, n: int, name: str = "y", num_classes: int = NUM_CLASSES) -> np.ndarray:
@@ -76,7 +113,7 @@ def check_labels(y: npt.ArrayLike, n: int, name: str = "y", num_classes: int = N
     ValueError
         One sentence: what was wrong, what was expected, what to do.
     """
-    y = _as_array(y, name)
+    y = as_array(y, name)
     if not np.issubdtype(y.dtype, np.integer):
         raise ValueError(f"{name} has dtype {y.dtype}; labels are whole numbers from 0 to {num_classes - 1}.")
     if y.ndim != 1:
@@ -96,10 +133,12 @@ def check_positive_integer(value: int, name: str) -> int:
     return int(value)
 
 
-def _as_array(value: npt.ArrayLike, name: str) -> np.ndarray:
+def as_array(value: npt.ArrayLike, name: str) -> np.ndarray:
     """Return `value` as an array; what NumPy can't make one of (a Tensor, ragged lists) gets a sentence."""
     if type(value).__module__.startswith("tensorflow"):
-        raise ValueError(f"{name} is a TensorFlow object; expected a NumPy array: run it in the session first.")
+        raise ValueError(
+            f"{name} is a TensorFlow object; expected a NumPy array: run it in the session first."
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:
