@@ -1,0 +1,58 @@
+# Every target sets up what it needs and skips what is already there.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& { echo "$$python"; break; }; done)
+DATASETS := $(or $(CS231N_DATASETS),datasets)
+WEIGHTS := $(DATASETS)/squeezenet.ckpt.index
+IMAGES := $(DATASETS)/imagenet_val_sample.h5
+KIT := .venv/.installed
+DEV := .venv/.installed-dev
+RUN := .venv/bin/python
+
+.PHONY: help saliency test test-fast lint weights images clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+saliency: $(KIT) $(WEIGHTS) $(IMAGES) ## write saliency.png: photographs and their saliency maps
+	@$(RUN) -m cs231n saliency
+
+test: lint $(WEIGHTS) $(IMAGES) ## check the style and run all tests
+	@$(RUN) -m pytest
+
+test-fast: $(DEV) $(WEIGHTS) $(IMAGES) ## run the tests that take under a minute together
+	@$(RUN) -m pytest -m "not slow"
+
+lint: $(DEV) ## check the style alone
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+
+weights: $(WEIGHTS) ## fetch the network's weights
+images: $(IMAGES) ## fetch the sample photographs
+
+clean: ## remove the environment and what was fetched
+	rm -rf .venv $(DATASETS)/squeezenet.ckpt.* $(IMAGES)
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found; install one, or name it: make PYTHON=/path/to/python" >&2; exit 2; }
+	@echo "Making the environment .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+
+$(KIT): pyproject.toml | .venv/bin/python
+	@echo "Installing the kit and TensorFlow into .venv (about 2 GB, once)"
+	@$(RUN) -m pip install --quiet -e .
+	@touch $@
+
+$(DEV): pyproject.toml | $(KIT)
+	@echo "Installing what the tests need into .venv (once)"
+	@$(RUN) -m pip install --quiet -e '.[dev]'
+	@touch $@ $(KIT)
+
+$(WEIGHTS): | $(KIT)
+	@./get_squeezenet.sh
+
+$(IMAGES): | $(KIT)
+	@datasets/get_imagenet_val.sh

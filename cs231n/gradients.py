@@ -1,0 +1,226 @@
+"""Image gradients: from a score per image to a function that returns its gradient.
+
+This is the only place that calls `tf.gradients`. The gradient's operations are built once, and every later
+call only runs them; a graph to which each call adds operations makes each call slower than the last.
+
+The ReLU rules are here, too. A rule says what passes back through a ReLU: the plain derivative, or what
+guided backpropagation and the deconvnet use in its place.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow.compat.v1 as tf
+
+from cs231n import session
+from cs231n.session import DEFAULT_BATCH_SIZE
+
+ReLURule = Callable[[tf.Operation, tf.Tensor], tf.Tensor]
+
+_RELU_TYPES = ("Relu", "Relu6")
+_building = threading.RLock()
+_rule_names: dict[ReLURule, str] = {}
+_rule_numbers = itertools.count()
+
+
+def guided(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
+    """Pass only positive gradients, and only where the ReLU was active (Springenberg et al. 2015, §3.4)."""
+    return tf.raw_ops.ReluGrad(gradients=tf.nn.relu(gradient), features=op.outputs[0])
+
+
+def rectified(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
+    """Pass only positive gradients, wherever they arrive: the deconvnet (Zeiler & Fergus 2014, §2.1)."""
+    return tf.nn.relu(gradient)
+
+
+def label_score(model) -> tf.Tensor:
+    """Return each image's unnormalised score of its own label, shape (N,)."""
+    rows = tf.range(tf.shape(model.labels)[0])
+    return tf.gather_nd(model.classifier, tf.stack([rows, model.labels], axis=1))
+
+
+def max_abs(gradient: tf.Tensor) -> tf.Tensor:
+    """Return the largest absolute value over the channels, (N, H, W, C) to (N, H, W)."""
+    return tf.reduce_max(tf.abs(gradient), axis=-1)
+
+
+class ImageGradient:
+    """The gradient of a score with respect to the image, or to an inner tensor: built once, then run.
+
+    Parameters
+    ----------
+    score : tensor of float, shape (N,) or ()
+        What to differentiate. Entry i may depend on image i only; else the gradients mix.
+    image : placeholder of float, shape (N, ...)
+        What the images are fed to.
+    wrt : tensor, shape (N, ...), optional
+        With respect to what. Default: `image`.
+    labels : placeholder, shape (N,), optional
+        What the labels are fed to, if the score needs any.
+    relu_rule : function (op, gradient) -> gradient, optional
+        What passes back through a ReLU, `guided` or `rectified` for example. Default: its derivative.
+        The rule holds for a second view of the operations from `image` to `score`, which shares all
+        variables; the graph's own gradients stay as they are.
+    reduce : function of a tensor, optional
+        Applied to the gradient inside the graph, `max_abs` for example.
+    outputs : sequence of tensors, shape (N, ...), optional
+        Computed in the same run and returned after the gradient.
+
+    Attributes
+    ----------
+    gradient : tensor
+        The gradient, reduced if so asked.
+    num_relus : int
+        How many ReLUs follow `relu_rule`.
+
+    Raises
+    ------
+    ValueError
+        If the score does not depend on `wrt`, or if there is a rule but no ReLU for it to hold for.
+    """
+
+    def __init__(
+        self,
+        score: tf.Tensor,
+        image: tf.Tensor,
+        *,
+        wrt: tf.Tensor | None = None,
+        labels: tf.Tensor | None = None,
+        relu_rule: ReLURule | None = None,
+        reduce: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        outputs: Sequence[tf.Tensor] = (),
+    ) -> None:
+        self.graph = image.graph
+        self.image, self.labels, self.outputs = image, labels, list(outputs)
+        self.num_relus = 0
+        wrt = image if wrt is None else wrt
+        with _building, self.graph.as_default():
+            if relu_rule is not None:
+                score, wrt, self.num_relus = _with_relu_rule(score, image, wrt, relu_rule)
+            (gradient,) = tf.gradients(score, wrt)
+            if gradient is None:
+                raise ValueError(
+                    f"The score {score.name} does not depend on {wrt.name}; there is no gradient."
+                )
+            self.gradient = gradient if reduce is None else reduce(gradient)
+
+    def __call__(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
+        *,
+        sess: tf.Session | None = None,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> np.ndarray | tuple[np.ndarray, ...]:
+        """Return the gradient for each image; with `outputs`, a tuple of it and them.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, ...)
+            As the placeholder `image` takes them.
+        y : array_like, shape (N,), optional
+            Labels, if the score needs them.
+        sess : tf.Session, optional
+            Default: the default session.
+        batch_size : int
+            Images per run; the result does not depend on it.
+        """
+        feeds = {self.image: X}
+        if y is not None:
+            feeds[self.labels] = y
+        sess = session.choose_session(self.graph, sess)
+        results = session.run_in_batches(sess, [self.gradient, *self.outputs], feeds, batch_size)
+        return tuple(results) if self.outputs else results[0]
+
+
+def image_gradient(
+    model,
+    score: Callable[..., tf.Tensor] = label_score,
+    *,
+    relu_rule: ReLURule | None = None,
+    reduce: Callable[[tf.Tensor], tf.Tensor] | None = None,
+) -> ImageGradient:
+    """Return the `ImageGradient` of a model's score: built at the first call, the same one ever after.
+
+    Parameters
+    ----------
+    model : object
+        With `image`, `labels` and `graph`, and what `score` asks of it: a `SqueezeNet`.
+    score : function of the model
+        Returns a tensor of shape (N,). Give a named function: every new lambda is another score.
+    relu_rule, reduce
+        As for `ImageGradient`.
+    """
+    with _building:
+        built = _built_in(model.graph)
+        key = (model.image.name, score, relu_rule, reduce)
+        if key not in built:
+            with model.graph.as_default():
+                built[key] = ImageGradient(
+                    score(model), model.image, labels=model.labels, relu_rule=relu_rule, reduce=reduce
+                )
+        return built[key]
+
+
+def _built_in(graph: tf.Graph) -> dict:
+    """Return the gradients that were built in `graph`; they are kept with it and go when it goes."""
+    kept = graph.get_collection_ref("cs231n/image_gradients")
+    if not kept:
+        kept.append({})
+    return kept[0]
+
+
+def _with_relu_rule(
+    score: tf.Tensor, image: tf.Tensor, wrt: tf.Tensor, rule: ReLURule
+) -> tuple[tf.Tensor, tf.Tensor, int]:
+    """Return `score` and `wrt` in a second view whose ReLUs follow `rule`, and the number of these ReLUs.
+
+    Only the operations that lie between image and score are copied; whatever they take from outside
+    (variables, labels) they share with the original.
+    """
+    between = _operations_between(image, score)
+    definition = tf.GraphDef(versions=image.graph.as_graph_def().versions)
+    num_relus = 0
+    for op in between:
+        node = definition.node.add()
+        node.CopyFrom(op.node_def)
+        if op.type in _RELU_TYPES:
+            node.attr["_gradient_op_type"].s = _register(rule).encode()
+            num_relus += 1
+    if not num_relus:
+        raise ValueError(f"There is no ReLU between {image.name} and {score.name} for the rule to hold for.")
+    inside = set(between)
+    shared = {tensor.name: tensor for op in between for tensor in op.inputs if tensor.op not in inside}
+    elsewhere = wrt.op not in inside
+    names = [score.name] if elsewhere else [score.name, wrt.name]
+    copies = tf.import_graph_def(definition, input_map=shared, return_elements=names, name="relu_rule")
+    return copies[0], wrt if elsewhere else copies[1], num_relus
+
+
+def _operations_between(start: tf.Tensor, end: tf.Tensor) -> list[tf.Operation]:
+    """Return the operations that depend on `start` and that `end` depends on, in the graph's order."""
+    after, before = {start.op}, set()
+    waiting = [end.op]
+    while waiting:
+        op = waiting.pop()
+        if op not in before:
+            before.add(op)
+            waiting += [tensor.op for tensor in op.inputs]
+    for op in start.graph.get_operations():
+        if any(tensor.op in after for tensor in op.inputs):
+            after.add(op)
+    return [op for op in start.graph.get_operations() if op in after and op in before and op is not start.op]
+
+
+def _register(rule: ReLURule) -> str:
+    """Return the name under which TensorFlow knows `rule` as an operation's gradient."""
+    if rule not in _rule_names:
+        name = f"ReLURule{next(_rule_numbers)}"
+        tf.RegisterGradient(name)(rule)
+        _rule_names[rule] = name
+    return _rule_names[rule]

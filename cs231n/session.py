@@ -1,0 +1,109 @@
+"""TensorFlow sessions: which one to run in, and what to say when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from cs231n.progress import progress_bar
+
+DEFAULT_BATCH_SIZE = 16
+"""Images per run of a session: more gain nothing in speed and cost memory."""
+
+
+def require_graph_mode(what: str) -> None:
+    """Raise ValueError with a sentence if operations would now run eagerly and not go into a graph."""
+    if tf.executing_eagerly():
+        raise ValueError(
+            f"{what} is built into a static graph, but TensorFlow is in eager mode; call "
+            "tf.disable_v2_behavior() right after `import tensorflow.compat.v1 as tf`."
+        )
+
+
+def choose_session(graph: tf.Graph, *candidates: tf.Session | None) -> tf.Session:
+    """Return the first session given, else the default session, after checking that it fits `graph`.
+
+    Parameters
+    ----------
+    graph : tf.Graph
+        The graph whose tensors are to be run.
+    *candidates : tf.Session or None
+        Sessions in order of preference; None means: not given.
+
+    Raises
+    ------
+    ValueError
+        If there is no session, or the one chosen runs another graph or is closed.
+    """
+    given = [sess for sess in candidates if sess is not None]
+    sess = given[0] if given else tf.get_default_session()
+    if sess is None:
+        raise ValueError("No session to run in; pass sess=, or call inside `with sess.as_default():`.")
+    if sess.graph is not graph:
+        raise ValueError(
+            "The session runs another graph than the one the model was built in; make the session and the "
+            "model in the same graph, both after tf.reset_default_graph()."
+        )
+    return sess
+
+
+def run(sess: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray]) -> Any:
+    """Run `fetches` in `sess`; TensorFlow's usual complaints become sentences.
+
+    Raises
+    ------
+    ValueError
+        If a variable has no value yet, or the session is closed.
+    """
+    try:
+        return sess.run(fetches, feed_dict=feed)
+    except tf.errors.FailedPreconditionError as error:
+        raise ValueError(
+            "The network has no weights in this session; build it with SqueezeNet(save_path=..., sess=sess), "
+            "or run tf.global_variables_initializer() for random ones."
+        ) from error
+    except RuntimeError as error:
+        if "closed" not in str(error).lower():
+            raise
+        raise ValueError("The session is closed; make a new one and load the model into it.") from error
+
+
+def run_in_batches(
+    sess: tf.Session, fetches: Sequence[tf.Tensor], feeds: Mapping[tf.Tensor, np.ndarray], batch_size: int
+) -> list[np.ndarray]:
+    """Run `fetches` on a few images at a time and return each one's results, joined along the first axis.
+
+    Parameters
+    ----------
+    sess : tf.Session
+    fetches : sequence of tensors, shape (N, ...)
+    feeds : mapping of placeholders to arrays, shape (N, ...)
+        All of the same length N, which is at least 1; they are cut alike.
+    batch_size : int
+        Images per run.
+
+    Raises
+    ------
+    ValueError
+        As `run`.
+    """
+    n = len(next(iter(feeds.values())))
+    batches = []
+    with progress_bar(n, "image") as bar:
+        for start in range(0, n, batch_size):
+            part = slice(start, start + batch_size)
+            batches.append(run(sess, list(fetches), {key: array[part] for key, array in feeds.items()}))
+            bar.update(min(batch_size, n - start))
+    return [np.concatenate(results) for results in zip(*batches, strict=True)]
+
+
+def assign(sess: tf.Session, variables: Sequence[tf.Variable], values: Sequence[np.ndarray]) -> None:
+    """Give `variables` new values in `sess` without adding an operation to the graph.
+
+    Each variable's own initialiser is run, with its initial value fed.
+    """
+    feed = {variable.initial_value: value for variable, value in zip(variables, values, strict=True)}
+    sess.run([variable.initializer for variable in variables], feed_dict=feed)
