@@ -22,8 +22,8 @@ def compute_saliency_maps(
 ) -> np.ndarray:
     """Return how strongly each pixel moves the score of the image's label.
 
-    The map of image i is ``max_c |d score[y_i] / d X[i, h, w, c]|``, of the unnormalised score; neither the softmax
-    nor the loss is differentiated, for they mix the other classes in.
+    The map of image i is ``max_c |d score[y_i] / d X[i, h, w, c]|``. The score is the unnormalised one;
+    neither the softmax nor the loss is differentiated, for they mix the other classes in.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def compute_saliency_maps(
     X = check_images(X)
     y = check_labels(y, len(X))
     batch_size = check_positive_integer(batch_size, "batch_size")
-    # gather_nd picks the labels' scores, tf.gradients takes them back to the image, max_abs drops the channels.
-    # These operations are built at the first call with this model; every later call only runs them.
+    # gather_nd picks the labels' scores, tf.gradients leads back to the image, max |.| drops the channels:
+    # operations that are built at the first call with this model; every later call only runs them.
     saliency = image_gradient(model, label_score, reduce=max_abs)
     return saliency(X, y, sess=sess or model.sess, batch_size=batch_size)

@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_NO_SPACE = (
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EFBIG}
-)
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def datasets_dir() -> Path:
@@ -88,7 +86,5 @@ def _is_full(error: OSError) -> bool:
 def _cannot_write(path: Path, error: OSError) -> OSError:
     """Return `error` anew with one sentence that names the file, the reason and the way out."""
     reason = "the disk is full" if _is_full(error) else (error.strerror or str(error)).lower()
-    way_out = (
-        "free some space and run it again" if _is_full(error) else "choose a place that you may write to"
-    )
+    way_out = "free some space and run it again" if _is_full(error) else "choose a place you may write to"
     return type(error)(f"Cannot write {path}: {reason}; {way_out}.")

