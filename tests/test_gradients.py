@@ -1,0 +1,149 @@
+"""The image gradient is the oracle's under every ReLU rule, is built once, and leaves the graph alone."""
+
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from cs231n.gradients import ImageGradient, guided, image_gradient, label_score, max_abs, rectified
+from tests import oracle
+
+Y = np.array([3, 999, 0])
+
+
+def assert_equal_gradients(computed, expected):
+    """Hold float32 against float64: 1e-5 of the maximum, twenty times what rounding makes of noise images."""
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_gradient_of_known_functions(graph):
+    """d(x^2 + 3x)/dx = 2x + 3, and d sum(x_i * x_{i+1}) = the sum of the neighbours."""
+    x = tf.placeholder(tf.float64, [None, 3])
+    quadratic = ImageGradient(tf.reduce_sum(x**2 + 3 * x, axis=1), x)
+    chain = ImageGradient(x[:, 0] * x[:, 1] + x[:, 1] * x[:, 2], x)
+    X = np.array([[1.0, 2.0, 5.0], [-1.0, 0.0, 4.0]])
+    with tf.Session():
+        np.testing.assert_array_equal(quadratic(X), 2 * X + 3)
+        np.testing.assert_array_equal(chain(X), [[2, 6, 2], [0, 3, 0]])
+
+
+@pytest.mark.parametrize(("rule", "name"), [(None, "plain"), (guided, "guided"), (rectified, "rectified")])
+def test_gradient_equals_the_oracle(random_model, small_images, rule, name):
+    """Plain, guided and rectified gradients of the label's score equal the float64 computation."""
+    model, weights = random_model
+    gradient = image_gradient(model, relu_rule=rule)
+    assert gradient.num_relus == (26 if rule else 0)
+    computed = gradient(small_images, Y, sess=model.sess)
+    assert_equal_gradients(computed, oracle.gradient(weights, small_images, Y, rule=name))
+
+
+def test_rule_that_is_the_derivative_changes_nothing(random_model, small_images):
+    """A rule of one's own that is the ReLU's derivative gives the plain gradient, to the last bit."""
+
+    def derivative(op, gradient):
+        return tf.raw_ops.ReluGrad(gradients=gradient, features=op.outputs[0])
+
+    model, _ = random_model
+    plain, ruled = image_gradient(model), image_gradient(model, relu_rule=derivative)
+    np.testing.assert_array_equal(
+        ruled(small_images, Y, sess=model.sess), plain(small_images, Y, sess=model.sess)
+    )
+
+
+@pytest.mark.parametrize("rule", [None, guided])
+def test_gradient_with_respect_to_an_inner_layer(random_model, small_images, rule):
+    """The gradient stops at the layer asked for; with a rule, too."""
+    model, weights = random_model
+    gradient = ImageGradient(
+        label_score(model), model.image, wrt=model.layers[9], labels=model.labels, relu_rule=rule
+    )
+    expected = oracle.gradient(weights, small_images, Y, wrt=9, rule="guided" if rule else "plain")
+    assert_equal_gradients(gradient(small_images, Y, sess=model.sess), expected)
+
+
+def test_rule_leaves_the_graphs_own_gradient_alone(random_model, small_images):
+    """The rule holds for a second view only: the plain gradient after it is the plain gradient before it."""
+    model, _ = random_model
+    before = image_gradient(model)(small_images, Y, sess=model.sess)
+    image_gradient(model, relu_rule=guided)
+    after = ImageGradient(label_score(model), model.image, labels=model.labels)
+    np.testing.assert_array_equal(after(small_images, Y, sess=model.sess), before)
+    assert len(tf.global_variables()) == 52
+
+
+def test_outputs_come_from_the_same_run(random_model, small_images):
+    """Extra outputs are returned behind the gradient, batched like it."""
+    model, _ = random_model
+    gradient = ImageGradient(
+        label_score(model), model.image, labels=model.labels, reduce=max_abs, outputs=[model.classifier]
+    )
+    maps, scores = gradient(small_images, Y, sess=model.sess, batch_size=2)
+    assert maps.shape == (3, 47, 39)
+    np.testing.assert_allclose(scores, model.compute_scores(small_images), rtol=1e-5)
+
+
+def test_result_does_not_depend_on_the_batch_size(random_model, small_images):
+    """One by one, in twos with a rest, or all at once: the same gradient up to float32's last digits."""
+    model, _ = random_model
+    gradient = image_gradient(model)
+    together = gradient(small_images, Y, sess=model.sess)
+    for batch_size in (1, 2):
+        parts = gradient(small_images, Y, sess=model.sess, batch_size=batch_size)
+        np.testing.assert_allclose(parts, together, rtol=0, atol=1e-6 * np.abs(together).max())
+
+
+def test_second_request_builds_nothing(random_model):
+    """Asking again for the same (model, score, rule, reduction) gives the same object and no operation."""
+    model, _ = random_model
+    first = [image_gradient(model, relu_rule=rule, reduce=max_abs) for rule in (None, guided)]
+    operations = len(model.graph.get_operations())
+    again = [image_gradient(model, relu_rule=rule, reduce=max_abs) for rule in (None, guided)]
+    assert all(a is b for a, b in zip(first, again, strict=True))
+    assert len(model.graph.get_operations()) == operations
+
+
+def test_two_threads_may_ask_and_run_at_once(random_model):
+    """Eight requests from two threads build one gradient and each get their own images' result."""
+    model, _ = random_model
+    images = np.random.default_rng(5).normal(size=(8, 31, 31, 3)).astype(np.float32)
+
+    def compute(i):
+        return image_gradient(model)(images[i : i + 1], np.array([i]), sess=model.sess)
+
+    with ThreadPoolExecutor(2) as threads:
+        parallel = list(threads.map(compute, range(8)))
+    for i, result in enumerate(parallel):
+        np.testing.assert_array_equal(result, compute(i))
+
+
+def test_gradients_go_when_their_graph_goes():
+    """What was built is kept with the graph, not for ever: a deleted graph is freed."""
+    graph = tf.Graph()
+    with graph.as_default():
+        x = tf.placeholder(tf.float32, [None, 3])
+
+        class Model:
+            image, labels, graph = x, None, x.graph
+
+        image_gradient(Model, lambda model: tf.reduce_sum(model.image**2, axis=1))
+    freed = weakref.ref(graph)
+    del graph, x, Model
+    gc.collect()
+    assert freed() is None
+
+
+def test_score_that_ignores_the_image_is_refused(random_model):
+    """A gradient that does not exist is an error that names both tensors, not a None."""
+    model, _ = random_model
+    with pytest.raises(ValueError, match=r"does not depend on input_image:0"):
+        ImageGradient(tf.constant([1.0]), model.image)
+
+
+def test_rule_without_a_relu_is_refused(graph):
+    """A rule that could not change anything is an error, not a silent plain gradient."""
+    x = tf.placeholder(tf.float32, [None, 3])
+    with pytest.raises(ValueError, match=r"no ReLU between"):
+        ImageGradient(tf.reduce_sum(tf.tanh(x), axis=1), x, relu_rule=guided)
