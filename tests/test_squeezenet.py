@@ -117,8 +117,10 @@ def test_eager_mode_says_what_to_do():
 
 def test_session_of_another_graph_is_refused(graph, tmp_path):
     """A session that was made before tf.reset_default_graph() can't hold the new model."""
-    with tf.Session(graph=tf.Graph()) as other, pytest.raises(ValueError, match=r"another graph"):
+    other = tf.Session(graph=tf.Graph())
+    with pytest.raises(ValueError, match=r"another graph"):
         SqueezeNet(tmp_path / "squeezenet.ckpt", other)
+    other.close()
 
 
 def test_weights_without_a_session_are_refused(graph, tmp_path):

@@ -159,7 +159,7 @@ class SqueezeNet:
         ValueError
             If a tensor is missing, has another shape or is not finite, or there is no session.
         """
-        weights = check_weights(weights)
+        weights = check_weights(weights, "weights")
         sess = session.choose_session(self.graph, sess, self.sess)
         session.assign(sess, [self.variables[name] for name in weights], list(weights.values()))
 
