@@ -134,7 +134,7 @@ def download_url(
     try:
         fetch(url, body, None)
     except requests.RequestException as error:
-        raise ConnectionError(_network_sentence(url, error, body.tell(), timeout)) from error
+        raise ConnectionError(_network_sentence(url, error, timeout)) from error
     content = body.getvalue()
     _check_content(content, url, size, sha256)
     return content
@@ -299,7 +299,7 @@ class _BoundedBuffer(io.BytesIO):
         return super().write(chunk)
 
 
-def _network_sentence(url: str, error: requests.RequestException, received: int, timeout: float) -> str:
+def _network_sentence(url: str, error: requests.RequestException, timeout: float) -> str:
     """Return one sentence on why the download failed and what to do."""
     if isinstance(error, requests.HTTPError):
         status = f"{error.response.status_code} {error.response.reason}"
@@ -310,9 +310,9 @@ def _network_sentence(url: str, error: requests.RequestException, received: int,
         return f"{url} redirects in a circle; check the address."
     # While the body is read, requests wraps a timeout into a ConnectionError.
     if isinstance(error, requests.Timeout) or "Read timed out" in str(error):
-        return f"{url} sent nothing for {timeout:g} s, after {received:,} bytes; try again later."
+        return f"{url} sent nothing for {timeout:g} s; try again later."
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return f"{url} broke off after {received:,} bytes, before its end; run it again."
+        return f"{url} broke off before its end; run it again."
     if isinstance(error, requests.exceptions.SSLError):
         return (
             f"{url} has a certificate that cannot be verified; check the computer's clock and certificates."
