@@ -520,7 +520,7 @@ def _read_pair(prefix: Path, what: str) -> dict[str, np.ndarray]:
     try:
         reader = tf.train.NewCheckpointReader(str(prefix))
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    except tf.errors.OpError as error:
+    except Exception as error:  # TensorFlow's reader raises errors of many kinds, by what the damage is
         raise ValueError(f"The index of {what} is damaged or cut short; {_REINSTALL}.") from error
     _check_names(shapes, what)
     weights = {}
@@ -529,7 +529,7 @@ def _read_pair(prefix: Path, what: str) -> dict[str, np.ndarray]:
         _check_tensor(what, name, dtypes[name].as_numpy_dtype, tuple(shapes[name]))
         try:
             weights[name] = reader.get_tensor(name)
-        except tf.errors.OpError as error:
+        except Exception as error:  # as above
             raise ValueError(
                 f"The data of {what} is damaged, cut short or not the index's own: the tensor {name} fails "
                 f"its checksum; {_REINSTALL}."
@@ -557,9 +557,9 @@ def _check_pair(prefix: Path, what: str) -> None:
         check_is_data(path)
     index_is_table, data_is_table = (path.read_bytes().endswith(_TABLE_END) for path in (index, data))
     if data_is_table and not index_is_table:
-        raise ValueError(f"{index} and {data} are swapped; give each the other's name.")
+        raise ValueError(f"The two files of {what} are swapped; give each the other's name.")
     if not index_is_table:
-        raise ValueError(f"{index} is damaged, cut short or no index of a checkpoint; {_REINSTALL}.")
+        raise ValueError(f"The index of {what} is damaged, cut short or no index; {_REINSTALL}.")
 
 
 def _save(weights: Mapping[str, np.ndarray], prefix: Path) -> None:
