@@ -21,6 +21,7 @@ import numpy as np
 
 Backward = Callable[[np.ndarray], np.ndarray]
 Layer = Callable[[np.ndarray], tuple[np.ndarray, Backward]]
+Decide = Callable[[np.ndarray], np.ndarray]
 Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Weights = dict[str, np.ndarray]
 
@@ -61,19 +62,21 @@ def convolution(
     return Y, backward
 
 
-def max_pool(X: np.ndarray) -> tuple[np.ndarray, Backward]:
+def max_pool(X: np.ndarray, decide: Decide = lambda A: A) -> tuple[np.ndarray, Backward]:
     """Y = the maximum of each 3×3 window, stride 2, VALID.
 
     The gradient goes to the winner. Of equals any is right; here it is the first in row-major order.
     """
     offsets = list(np.ndindex(3, 3))
     Y = reduce(np.maximum, (window(X, hw, 3, 2) for hw in offsets))
+    D = decide(X)
+    D_max = reduce(np.maximum, (window(D, hw, 3, 2) for hw in offsets))
 
     def backward(G: np.ndarray) -> np.ndarray:
         G_X = np.zeros_like(X)
         undecided = np.ones(Y.shape, bool)
         for hw in offsets:
-            wins = undecided & (window(X, hw, 3, 2) == Y)
+            wins = undecided & (window(D, hw, 3, 2) == D_max)
             window(G_X, hw, 3, 2)[...] += wins * G
             undecided &= ~wins
         return G_X
@@ -165,10 +168,13 @@ def random_weights(seed: int) -> Weights:
     return weights
 
 
-def layers(weights: Weights, rule: str | Rule = "plain") -> list[Layer]:
+def layers(weights: Weights, rule: str | Rule = "plain", decide: Decide = lambda A: A) -> list[Layer]:
     """Return the 17 layers: `features` 0…12, then the classifier's input, convolution, ReLU and mean."""
     weights = {name: np.asarray(value, np.float64) for name, value in weights.items()}
-    rule = RULES[rule] if isinstance(rule, str) else rule
+    named_rule = RULES[rule] if isinstance(rule, str) else rule
+
+    def rule(Y: np.ndarray, G: np.ndarray) -> np.ndarray:
+        return named_rule(decide(Y), G)
 
     def convolution_of(name: str, stride: int = 1) -> Layer:
         kernel, bias = weights[f"{name}/weights"], weights[f"{name}/bias"]
@@ -180,13 +186,13 @@ def layers(weights: Weights, rule: str | Rule = "plain") -> list[Layer]:
     return [
         convolution_of("features/layer0", stride=2),
         partial(relu, rule=rule),
-        max_pool,
+        partial(max_pool, decide=decide),
         fire_of(3),
         fire_of(4),
-        max_pool,
+        partial(max_pool, decide=decide),
         fire_of(6),
         fire_of(7),
-        max_pool,
+        partial(max_pool, decide=decide),
         fire_of(9),
         fire_of(10),
         fire_of(11),
@@ -218,11 +224,18 @@ class Forward(NamedTuple):
         return G
 
 
-def forward(weights: Weights, X: np.ndarray, rule: str | Rule = "plain") -> Forward:
-    """Run images N×H×W×3 through all layers; `rule`, of the way back, names one of RULES or is one."""
+def forward(
+    weights: Weights, X: np.ndarray, rule: str | Rule = "plain", decide: Decide = lambda A: A
+) -> Forward:
+    """Run images N×H×W×3 through all layers; `rule`, of the way back, names one of RULES or is one.
+
+    The way back has switches: which ReLUs are active, which pixel wins a max pool. Within rounding of a
+    kink float32 and float64 set them differently, and both are right. `decide` takes a ReLU's output or a
+    pool's input to the values by which its switches are set: the float32 ones, for a comparison with these.
+    """
     activations, backwards = [], []
     Y = np.asarray(X, np.float64)
-    for layer in layers(weights, rule):
+    for layer in layers(weights, rule, decide):
         Y, backward = layer(Y)
         activations.append(Y)
         backwards.append(backward)

@@ -11,8 +11,6 @@ import tensorflow.compat.v1 as tf
 from cs231n.gradients import ImageGradient, guided, image_gradient, label_score, max_abs, rectified
 from tests import oracle
 
-Y = np.array([3, 999, 0])
-
 
 def assert_equal_gradients(computed, expected):
     """Hold float32 against float64: 1e-5 of the maximum, twenty times what rounding makes of noise images."""
@@ -31,16 +29,16 @@ def test_gradient_of_known_functions(graph):
 
 
 @pytest.mark.parametrize(("rule", "name"), [(None, "plain"), (guided, "guided"), (rectified, "rectified")])
-def test_gradient_equals_the_oracle(random_model, small_images, rule, name):
+def test_gradient_equals_the_oracle(random_model, small_images, live_labels, rule, name):
     """Plain, guided and rectified gradients of the label's score equal the float64 computation."""
     model, weights = random_model
     gradient = image_gradient(model, relu_rule=rule)
     assert gradient.num_relus == (26 if rule else 0)
-    computed = gradient(small_images, Y, sess=model.sess)
-    assert_equal_gradients(computed, oracle.gradient(weights, small_images, Y, rule=name))
+    computed = gradient(small_images, live_labels, sess=model.sess)
+    assert_equal_gradients(computed, oracle.gradient(weights, small_images, live_labels, rule=name))
 
 
-def test_rule_that_is_the_derivative_changes_nothing(random_model, small_images):
+def test_rule_that_is_the_derivative_changes_nothing(random_model, small_images, live_labels):
     """A rule of one's own that is the ReLU's derivative gives the plain gradient, to the last bit."""
 
     def derivative(op, gradient):
@@ -49,50 +47,50 @@ def test_rule_that_is_the_derivative_changes_nothing(random_model, small_images)
     model, _ = random_model
     plain, ruled = image_gradient(model), image_gradient(model, relu_rule=derivative)
     np.testing.assert_array_equal(
-        ruled(small_images, Y, sess=model.sess), plain(small_images, Y, sess=model.sess)
+        ruled(small_images, live_labels, sess=model.sess), plain(small_images, live_labels, sess=model.sess)
     )
 
 
 @pytest.mark.parametrize("rule", [None, guided])
-def test_gradient_with_respect_to_an_inner_layer(random_model, small_images, rule):
+def test_gradient_with_respect_to_an_inner_layer(random_model, small_images, live_labels, rule):
     """The gradient stops at the layer asked for; with a rule, too."""
     model, weights = random_model
     gradient = ImageGradient(
         label_score(model), model.image, wrt=model.layers[9], labels=model.labels, relu_rule=rule
     )
-    expected = oracle.gradient(weights, small_images, Y, wrt=9, rule="guided" if rule else "plain")
-    assert_equal_gradients(gradient(small_images, Y, sess=model.sess), expected)
+    expected = oracle.gradient(weights, small_images, live_labels, wrt=9, rule="guided" if rule else "plain")
+    assert_equal_gradients(gradient(small_images, live_labels, sess=model.sess), expected)
 
 
-def test_rule_leaves_the_graphs_own_gradient_alone(random_model, small_images):
+def test_rule_leaves_the_graphs_own_gradient_alone(random_model, small_images, live_labels):
     """The rule holds for a second view only: the plain gradient after it is the plain gradient before it."""
     model, _ = random_model
-    before = image_gradient(model)(small_images, Y, sess=model.sess)
+    before = image_gradient(model)(small_images, live_labels, sess=model.sess)
     image_gradient(model, relu_rule=guided)
     after = ImageGradient(label_score(model), model.image, labels=model.labels)
-    np.testing.assert_array_equal(after(small_images, Y, sess=model.sess), before)
+    np.testing.assert_array_equal(after(small_images, live_labels, sess=model.sess), before)
     assert len(tf.global_variables()) == 52
 
 
-def test_outputs_come_from_the_same_run(random_model, small_images):
+def test_outputs_come_from_the_same_run(random_model, small_images, live_labels):
     """Extra outputs are returned behind the gradient, batched like it."""
     model, _ = random_model
     gradient = ImageGradient(
         label_score(model), model.image, labels=model.labels, reduce=max_abs, outputs=[model.classifier]
     )
-    maps, scores = gradient(small_images, Y, sess=model.sess, batch_size=2)
+    maps, scores = gradient(small_images, live_labels, sess=model.sess, batch_size=2)
     assert maps.shape == (3, 47, 39)
     expected = model.compute_scores(small_images)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6 * expected.max())
 
 
-def test_result_does_not_depend_on_the_batch_size(random_model, small_images):
+def test_result_does_not_depend_on_the_batch_size(random_model, small_images, live_labels):
     """One by one, in twos with a rest, or all at once: the same gradient up to float32's last digits."""
     model, _ = random_model
     gradient = image_gradient(model)
-    together = gradient(small_images, Y, sess=model.sess)
+    together = gradient(small_images, live_labels, sess=model.sess)
     for batch_size in (1, 2):
-        parts = gradient(small_images, Y, sess=model.sess, batch_size=batch_size)
+        parts = gradient(small_images, live_labels, sess=model.sess, batch_size=batch_size)
         np.testing.assert_allclose(parts, together, rtol=0, atol=1e-6 * np.abs(together).max())
 
 

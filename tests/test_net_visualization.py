@@ -12,23 +12,36 @@ from tests import oracle
 
 @pytest.mark.slow
 def test_maps_of_the_photographs_equal_the_oracle(model, weights, photographs):
-    """All but 0.1 % of each map's pixels are within 1e-4 of its maximum of the float64 map.
+    """Every pixel is within 1e-5 of its map's maximum of the float64 map with the same switches.
 
-    The rest are ties: where a photograph is flat, equal inputs meet in the max pools, rounding decides which
-    one wins, and any of the winners is a right gradient.
+    A photograph passes a million ReLUs and max pools, and some of them lie within rounding of their kink:
+    there float32 may take the other side, which is as right. So the oracle takes the network's side; that
+    the network's activations are right to 1e-5 is checked on the way.
     """
     X, y = photographs
+    relus = [op.outputs[0] for op in model.graph.get_operations() if op.type == "Relu"][:26]
+    switches = [*relus, *(model.layers[k] for k in (1, 4, 7))]
     maps = compute_saliency_maps(X, y, model)
     for i in range(len(X)):
-        expected = oracle.saliency(weights, X[i : i + 1], y[i : i + 1])[0]
-        off = np.abs(maps[i] - expected) > 1e-4 * expected.max()
-        assert off.mean() <= 1e-3, f"image {i}: {off.mean():.2%} of the pixels differ"
+        seen = model.sess.run(switches, {model.image: X[i : i + 1]})
+
+        def as_the_network_saw_it(activation, seen=seen):
+            candidates = [array for array in seen if array.shape == activation.shape]
+            nearest = min(candidates, key=lambda array: np.abs(array - activation).max())
+            np.testing.assert_allclose(nearest, activation, rtol=0, atol=1e-5 * activation.max())
+            return nearest
+
+        passed = oracle.forward(weights, X[i : i + 1], decide=as_the_network_saw_it)
+        expected = np.abs(passed.gradient(oracle.d_score(passed.scores, y[i : i + 1]))).max(axis=-1)[0]
+        np.testing.assert_allclose(
+            maps[i], expected, rtol=0, atol=1e-5 * expected.max(), err_msg=f"image {i}"
+        )
 
 
-def test_maps_equal_the_oracle_at_another_size(random_model, small_images):
+def test_maps_equal_the_oracle_at_another_size(random_model, small_images, live_labels):
     """On noise there are no ties: every pixel is within 1e-5 of the map's maximum."""
     model, weights = random_model
-    y = np.array([3, 999, 0])
+    y = live_labels
     expected = oracle.saliency(weights, small_images, y)
     maps = compute_saliency_maps(small_images, y, model)
     assert maps.dtype == np.float32
@@ -36,16 +49,16 @@ def test_maps_equal_the_oracle_at_another_size(random_model, small_images):
     np.testing.assert_allclose(maps, expected, rtol=0, atol=1e-5 * expected.max())
 
 
-def test_each_map_belongs_to_its_image_and_label(random_model, small_images):
+def test_each_map_belongs_to_its_image_and_label(random_model, small_images, live_labels):
     """Permuting images with their labels permutes the maps; the same image twice, two labels, two maps."""
     model, _ = random_model
-    y = np.array([3, 999, 0])
+    y = live_labels
     maps = compute_saliency_maps(small_images, y, model)
     permuted = compute_saliency_maps(small_images[[2, 0, 1]], y[[2, 0, 1]], model)
     np.testing.assert_allclose(permuted, maps[[2, 0, 1]], rtol=0, atol=1e-6 * maps.max())
-    twice = compute_saliency_maps(small_images[[0, 0]], [3, 999], model)
+    twice = compute_saliency_maps(small_images[[0, 0]], y[:2], model)
     np.testing.assert_allclose(twice[0], maps[0], rtol=0, atol=1e-6 * maps.max())
-    assert not np.allclose(twice[0], twice[1])
+    assert np.abs(twice[0] - twice[1]).max() > 0.1 * maps.max()
 
 
 def test_arguments_are_not_changed(random_model, small_images):
@@ -59,20 +72,22 @@ def test_arguments_are_not_changed(random_model, small_images):
     np.testing.assert_array_equal(y, y_before)
 
 
-def test_session_may_be_the_models_the_default_or_given(random_model, small_images):
+def test_session_may_be_the_models_the_default_or_given(random_model, small_images, live_labels):
     """The maps come from whichever session is named: the argument, else the model's, else the default one."""
     model, weights = random_model
-    expected = compute_saliency_maps(small_images, [1, 2, 3], model)
+    expected = compute_saliency_maps(small_images, live_labels, model)
     bare = SqueezeNet()
     assert bare.sess is not None, "built inside `with sess:`, so the session was taken over"
     bare.sess = None
-    np.testing.assert_array_equal(compute_saliency_maps(small_images, [1, 2, 3], bare), expected)
+    np.testing.assert_array_equal(compute_saliency_maps(small_images, live_labels, bare), expected)
     with tf.Session() as other:
         doubled = {name: 2 * array for name, array in weights.items()}
         model.load(doubled, sess=other)
-        given = compute_saliency_maps(small_images, [1, 2, 3], model, sess=other)
-        np.testing.assert_array_equal(compute_saliency_maps(small_images, [1, 2, 3], bare, sess=other), given)
-    assert not np.allclose(given, expected)
+        given = compute_saliency_maps(small_images, live_labels, model, sess=other)
+        np.testing.assert_array_equal(
+            compute_saliency_maps(small_images, live_labels, bare, sess=other), given
+        )
+    assert np.abs(given - expected).max() > 0.1 * expected.max()
 
 
 @pytest.mark.slow
