@@ -10,5 +10,5 @@ __version__ = "0.1.0"
 
 # oneDNN's kernels are off by default on processors without AVX-512; with them a map takes half the time.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# Start-up notices of TensorFlow's C++ side, about nothing that a reader could act on.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Errors reach Python as exceptions; what TensorFlow's C++ side prints besides is that there is no GPU.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

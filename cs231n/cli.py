@@ -70,6 +70,7 @@ def saliency(
     Explained is the class given by --label; without it the sample's own labels, and for your own files
     the network's first choice.
     """
+    import cs231n.quiet_tensorflow  # noqa: F401, I001
     from scipy.special import softmax
 
     from cs231n import data_utils, image_utils, plotting
@@ -112,8 +113,54 @@ def saliency(
 
 
 @app.command()
+def weights(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A checkpoint's prefix or an .h5 file. Default: the installed weights."),
+    ] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(help="What an .h5 file of the Keras layout was trained with.", show_default=False),
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write them as one HDF5 file.", show_default=False)
+    ] = None,
+    install: Annotated[bool, typer.Option("--install", help="Make them the installed weights.")] = False,
+) -> None:
+    """Tell which weights these are, and how many of the sample images they get right."""
+    import cs231n.quiet_tensorflow  # noqa: F401, I001
+    import tensorflow.compat.v1 as tf
+
+    from cs231n import data_utils, image_utils
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.paths import checkpoint_prefix
+    from cs231n.weights import describe, fingerprint, read_weights, write_checkpoint, write_hdf5
+
+    path = checkpoint_prefix() if path is None else path
+    tensors = read_weights(path, convention)
+    print(f"weights      {describe(tensors)}")
+    print(f"place        {path}")
+    print(f"fingerprint  {fingerprint(tensors)}")
+    X, y, _ = data_utils.load_imagenet_val()
+    with tf.Graph().as_default(), tf.Session() as sess:
+        model = SqueezeNet(sess=sess)
+        model.load(tensors)
+        ranking = model.compute_scores(image_utils.preprocess_image(X)).argsort(axis=1)
+    top1 = (ranking[:, -1] == y).sum()
+    top5 = (ranking[:, -5:] == y[:, None]).any(axis=1).sum()
+    print(f"right        {top1} of {len(y)} images at top 1, {top5} at top 5")
+    if export is not None:
+        write_hdf5(tensors, export)
+        print(f"Wrote {export}")
+    if install:
+        write_checkpoint(tensors, checkpoint_prefix())
+        print(f"Installed as {checkpoint_prefix()}")
+
+
+@app.command()
 def download(source: SourceOption = None, url: UrlOption = None, force: ForceOption = False) -> None:
     """Fetch the weights into the datasets folder."""
+    import cs231n.quiet_tensorflow  # noqa: F401
     from cs231n.weights import download
 
     download(source and source.value, url=url, force=force)

@@ -1,0 +1,39 @@
+"""Importing this module imports TensorFlow without its start-up notices.
+
+They come from C++ before TensorFlow's own logging is set up, go straight to the process's standard error, and
+no setting turns them off. Any other line printed meanwhile is passed on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_NOTICE = re.compile(
+    rb"WARNING: All log messages before absl::|[IWE]0000 \d|To enable the following instructions"
+)
+
+
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Hold back what the process writes to standard error, then pass on all but the notices."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        terminal = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            os.write(2, b"".join(line for line in held if not _NOTICE.match(line)))
+
+
+with _without_notices():
+    import tensorflow  # noqa: F401
