@@ -578,8 +578,10 @@ def _save(weights: Mapping[str, np.ndarray], prefix: Path) -> None:
             with tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as sess:
                 sess.run(save, feed)
         except tf.errors.OpError as error:
-            reason = str(error.message).splitlines()[0]
-            raise OSError(f"Cannot write to {prefix.parent}: {reason}; free some space there.") from error
+            raise OSError(
+                f"Cannot write a checkpoint's draft in {prefix.parent}; free some space there, or set TMPDIR "
+                "to another folder."
+            ) from error
 
 
 def _check_names(names: Collection[str], what: str) -> None:

@@ -4,8 +4,10 @@ import hashlib
 import importlib.util
 import io
 import os
+import subprocess
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -274,3 +276,25 @@ def test_files_come_out_of_an_sdist_as_well():
             info.size = len(BODY)
             file.addfile(info, io.BytesIO(BODY))
     assert read_archive(archive.getvalue(), "values.bin", "The sdist") == {"top/values.bin": BODY}
+
+
+# --- The scripts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", ["get_squeezenet.sh", "datasets/get_imagenet_val.sh"])
+def test_scripts_work_from_any_folder(script, tmp_path):
+    """Called from elsewhere, a script passes its options on, and a failure ends in a sentence and code 2."""
+    path = Path(__file__).parent.parent / script
+    environment = os.environ | {"CS231N_DATASETS": str(tmp_path / "datasets")}
+    with loopback.serve({}) as address:
+        done = subprocess.run(
+            [path, "--source", "course", "--url", f"{address}/gone"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert f"{address}/gone is refused (the server answers 404 Not Found)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
