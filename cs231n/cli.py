@@ -70,18 +70,21 @@ def saliency(
     Explained is the class given by --label; without it the sample's own labels, and for your own files
     the network's first choice.
     """
-    import cs231n.quiet_tensorflow  # noqa: F401, I001
     from scipy.special import softmax
 
     from cs231n import data_utils, image_utils, plotting
-    from cs231n.classifiers.squeezenet import SqueezeNet
-    from cs231n.net_visualization import compute_saliency_maps
 
     plotting.check_figure_path(out)
     class_names = data_utils.class_names()
     asked = None if label is None else data_utils.find_class(label)
     X, y, names = _load_images(images, num)
     preprocessed = image_utils.preprocess_image(X)
+
+    # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    import cs231n.quiet_tensorflow  # noqa: F401
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.net_visualization import compute_saliency_maps
+
     with SqueezeNet.pretrained(weights) as model:
         probabilities = softmax(model.compute_scores(preprocessed), axis=1)
         first = probabilities.argmax(axis=1)

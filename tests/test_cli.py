@@ -1,0 +1,161 @@
+"""The command line, run as a process: what it prints, what it writes, how it ends."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from cs231n.net_visualization import compute_saliency_maps
+from cs231n.paths import checkpoint_prefix, datasets_dir
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*arguments, cwd, **environment):
+    """Run `python -m cs231n` in a folder and return the finished process."""
+    defaults = {"PYTHONPATH": str(ROOT), "CS231N_DATASETS": str(datasets_dir())}
+    return subprocess.run(
+        [sys.executable, "-m", "cs231n", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | defaults | environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+
+
+def assert_refused(process, sentence, folder, before=()):
+    """Hold a process to the rule for bad input: exit code 2, one sentence, no traceback, nothing written."""
+    assert process.returncode == 2, process.stderr
+    assert sentence in process.stderr
+    assert process.stderr.count("\n") == 1, process.stderr
+    assert sorted(path.name for path in folder.iterdir()) == sorted(before)
+
+
+def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path):
+    """`--help` names every command; neither TensorFlow nor NumPy nor Matplotlib is imported for it."""
+    code = (
+        "import sys; sys.argv = ['cs231n', '--help']\n"
+        "from cs231n.cli import app\n"
+        "try: app()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'tensorflow', 'numpy', 'matplotlib', 'h5py', 'PIL', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(command in done.stdout for command in ("saliency", "download", "weights"))
+
+
+@pytest.mark.slow
+def test_saliency_of_the_sample(tmp_path, model, photographs):
+    """Without files it explains the sample's labels: a table, a picture, and on request the maps."""
+    done = run("saliency", "--num", "2", "--out", "two.png", "--save-maps", "two.h5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "bull mastiff" in done.stdout
+    assert "Wrote two.png" in done.stdout
+    assert Image.open(tmp_path / "two.png").size[0] > 400
+    X, y = photographs
+    with h5py.File(tmp_path / "two.h5") as file:
+        np.testing.assert_array_equal(file["labels"], y[:2])
+        expected = compute_saliency_maps(X[:2], y[:2], model)
+        np.testing.assert_allclose(file["maps"], expected, rtol=0, atol=1e-5 * expected.max())
+
+
+@pytest.mark.slow
+def test_saliency_of_ones_own_files(tmp_path, sample):
+    """Files of any size are taken; --label takes a part of a name, else the first choice is explained."""
+    Image.fromarray(sample[0][0]).resize((300, 260)).save(tmp_path / "my dog.png")
+    own = run("saliency", "my dog.png", "--out", "own.png", cwd=tmp_path)
+    assert own.returncode == 0, own.stderr
+    assert "my dog.png" in own.stdout
+    asked = run("saliency", "my dog.png", "--label", "strawberry", "--out", "asked.png", cwd=tmp_path)
+    assert asked.returncode == 0, asked.stderr
+    assert "strawberry" in asked.stdout
+    assert (tmp_path / "own.png").read_bytes() != (tmp_path / "asked.png").read_bytes()
+
+
+@pytest.mark.slow
+def test_weights_tells_which_ones_are_installed(tmp_path):
+    """`weights` names the default weights by their fingerprint and counts the images they get right."""
+    done = run("weights", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "DeepScale 1.1" in done.stdout
+    assert str(checkpoint_prefix()) in done.stdout
+    assert "of 20 images at top 1" in done.stdout
+
+
+@pytest.mark.slow
+def test_weights_go_to_hdf5_and_back(tmp_path):
+    """Weights exported as HDF5 and installed from there are the same weights."""
+    exported = run("weights", "--export", "w.h5", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    images = (datasets_dir() / "imagenet_val_sample.h5").read_bytes()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "imagenet_val_sample.h5").write_bytes(images)
+    done = run("weights", "w.h5", "--install", cwd=tmp_path, CS231N_DATASETS=str(tmp_path / "other"))
+    assert done.returncode == 0, done.stderr
+    again = run("weights", cwd=tmp_path, CS231N_DATASETS=str(tmp_path / "other"))
+    assert "DeepScale 1.1" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["missing.jpg"], "missing.jpg"),
+        (["--label", "crane"], "crane"),
+        (["--label", "1000"], "labels go from 0 to 999"),
+        (["--label", "strawbery"], "strawberry"),
+        (["--out", "picture.xyz"], "a figure can be saved as"),
+        (["--num", "21"], "20"),
+        (["--weights", "nowhere.ckpt"], "nowhere.ckpt.index"),
+    ],
+)
+def test_bad_input_ends_with_a_sentence(tmp_path, arguments, sentence):
+    """Each bad argument is named in one sentence; exit code 2, no traceback, no file."""
+    assert_refused(run("saliency", *arguments, cwd=tmp_path), sentence, tmp_path)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path):
+    """A text under an image's name is refused, and nothing is written."""
+    (tmp_path / "notes.jpg").write_text("not an image")
+    assert_refused(run("saliency", "notes.jpg", cwd=tmp_path), "notes.jpg", tmp_path, ["notes.jpg"])
+
+
+@pytest.mark.slow
+def test_missing_weights_and_images_say_which_command_to_run(tmp_path):
+    """In an empty datasets folder each command names the one that fills it."""
+    for command, remedy in [("saliency", "download-images"), ("weights", "python -m cs231n download")]:
+        done = run(command, cwd=tmp_path, CS231N_DATASETS=str(tmp_path))
+        assert_refused(done, remedy, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_no_half_file(tmp_path):
+    """Where files may not grow beyond 20 kB, the picture is refused with a sentence and no file is left."""
+    resource = pytest.importorskip("resource", reason="limits of a process are a POSIX thing")
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "from cs231n.cli import main; sys.argv = ['x', 'saliency', '--num', '1']; main()"
+    )
+    assert resource.RLIMIT_FSIZE is not None
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CS231N_DATASETS": str(datasets_dir())}
+    done = subprocess.run(
+        [sys.executable, "-c", limited], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert_refused(done, "the disk is full", tmp_path)
+
+
+@pytest.mark.slow
+def test_an_unwritable_place_is_named(tmp_path):
+    """A folder under the picture's name can't be overwritten; the sentence says so."""
+    (tmp_path / "saliency.png").mkdir()
+    done = run("saliency", "--num", "1", cwd=tmp_path)
+    assert_refused(done, "a folder has that name", tmp_path, ["saliency.png"])
