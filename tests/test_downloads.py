@@ -281,7 +281,9 @@ def test_files_come_out_of_an_sdist_as_well():
 # --- The scripts ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("script", ["get_squeezenet.sh", "datasets/get_imagenet_val.sh"])
+@pytest.mark.parametrize(
+    "script", [pytest.param("get_squeezenet.sh", marks=pytest.mark.slow), "datasets/get_imagenet_val.sh"]
+)
 def test_scripts_work_from_any_folder(script, tmp_path):
     """Called from elsewhere, a script passes its options on, and a failure ends in a sentence and code 2."""
     path = Path(__file__).parent.parent / script
