@@ -81,7 +81,6 @@ def saliency(
     preprocessed = image_utils.preprocess_image(X)
 
     # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
-    import cs231n.quiet_tensorflow  # noqa: F401
     from cs231n.classifiers.squeezenet import SqueezeNet
     from cs231n.net_visualization import compute_saliency_maps
 
@@ -131,12 +130,10 @@ def weights(
     install: Annotated[bool, typer.Option("--install", help="Make them the installed weights.")] = False,
 ) -> None:
     """Tell which weights these are, and how many of the sample images they get right."""
-    import cs231n.quiet_tensorflow  # noqa: F401, I001
-    import tensorflow.compat.v1 as tf
-
     from cs231n import data_utils, image_utils
     from cs231n.classifiers.squeezenet import SqueezeNet
     from cs231n.paths import checkpoint_prefix
+    from cs231n.quiet_tensorflow import tf
     from cs231n.weights import describe, fingerprint, read_weights, write_checkpoint, write_hdf5
 
     path = checkpoint_prefix() if path is None else path
@@ -163,7 +160,6 @@ def weights(
 @app.command()
 def download(source: SourceOption = None, url: UrlOption = None, force: ForceOption = False) -> None:
     """Fetch the weights into the datasets folder."""
-    import cs231n.quiet_tensorflow  # noqa: F401
     from cs231n.weights import download
 
     download(source and source.value, url=url, force=force)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow.compat.v1 as tf
 
 from cs231n import session
+from cs231n.quiet_tensorflow import tf
 from cs231n.session import DEFAULT_BATCH_SIZE
 
 ReLURule = Callable[[tf.Operation, tf.Tensor], tf.Tensor]
@@ -38,10 +38,18 @@ def rectified(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(gradient)
 
 
-def label_score(model) -> tf.Tensor:
-    """Return each image's unnormalised score of its own label, shape (N,)."""
+def gathered_label_score(model) -> tf.Tensor:
+    """Return each image's unnormalised score of its own label, shape (N,): the plain way, row by row."""
     rows = tf.range(tf.shape(model.labels)[0])
     return tf.gather_nd(model.classifier, tf.stack([rows, model.labels], axis=1))
+
+
+def label_score(model) -> tf.Tensor:
+    """Return what `gathered_label_score` does, without computing the scores of the other classes.
+
+    A gradient takes a fifth less time for it; see docs/performance.md.
+    """
+    return model.label_score
 
 
 def max_abs(gradient: tf.Tensor) -> tf.Tensor:

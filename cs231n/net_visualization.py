@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow.compat.v1 as tf
 
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.gradients import image_gradient, label_score, max_abs
+from cs231n.quiet_tensorflow import tf
 from cs231n.session import DEFAULT_BATCH_SIZE
 from cs231n.validation import check_images, check_labels, check_positive_integer
 
@@ -54,7 +54,7 @@ def compute_saliency_maps(
     X = check_images(X)
     y = check_labels(y, len(X))
     batch_size = check_positive_integer(batch_size, "batch_size")
-    # gather_nd picks the labels' scores, tf.gradients leads back to the image, max |.| drops the channels:
-    # operations that are built at the first call with this model; every later call only runs them.
+    # label_score picks the labels' scores (as gather_nd would, at less cost), tf.gradients leads back to the
+    # image, max_abs drops the channels: built at the first call with this model, only run in later ones.
     saliency = image_gradient(model, label_score, reduce=max_abs)
     return saliency(X, y, sess=sess or model.sess, batch_size=batch_size)

@@ -1,7 +1,7 @@
-"""Importing this module imports TensorFlow without its start-up notices.
+"""TensorFlow, imported without its start-up notices: the kit takes it from here.
 
-They come from C++ before TensorFlow's own logging is set up, go straight to the process's standard error, and
-no setting turns them off. Any other line printed meanwhile is passed on.
+The notices come from C++ before TensorFlow's own logging is set up, go straight to the process's standard
+error, and no setting turns them off. Any other line printed meanwhile is passed on.
 """
 
 from __future__ import annotations
@@ -36,4 +36,6 @@ def _without_notices() -> Iterator[None]:
 
 
 with _without_notices():
-    import tensorflow  # noqa: F401
+    import tensorflow.compat.v1 as tf
+
+__all__ = ["tf"]

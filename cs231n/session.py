@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import tensorflow.compat.v1 as tf
 
 from cs231n.progress import progress_bar
+from cs231n.quiet_tensorflow import tf
 
-DEFAULT_BATCH_SIZE = 16
+DEFAULT_BATCH_SIZE = 8
 """Images per run of a session: more gain nothing in speed and cost memory."""
+
+_CALLERS = min(8, os.cpu_count() or 1)
 
 
 def require_graph_mode(what: str) -> None:
@@ -76,6 +80,9 @@ def run_in_batches(
 ) -> list[np.ndarray]:
     """Run `fetches` on a few images at a time and return each one's results, joined along the first axis.
 
+    Several threads call the session at once, each with images of its own: that takes three quarters of the
+    time of one caller whose operations are spread over the same processors.
+
     Parameters
     ----------
     sess : tf.Session
@@ -83,7 +90,7 @@ def run_in_batches(
     feeds : mapping of placeholders to arrays, shape (N, ...)
         All of the same length N, which is at least 1; they are cut alike.
     batch_size : int
-        Images per run.
+        The most images per run; fewer, if some threads would have none.
 
     Raises
     ------
@@ -91,12 +98,24 @@ def run_in_batches(
         As `run`.
     """
     n = len(next(iter(feeds.values())))
+    size = min(batch_size, -(-n // _CALLERS))
+
+    def run_part(start: int) -> list[np.ndarray]:
+        part = slice(start, start + size)
+        return run(sess, list(fetches), {key: array[part] for key, array in feeds.items()})
+
+    starts = range(0, n, size)
+    if len(starts) == 1:
+        return run_part(0)
     batches = []
-    with progress_bar(n, "image") as bar:
-        for start in range(0, n, batch_size):
-            part = slice(start, start + batch_size)
-            batches.append(run(sess, list(fetches), {key: array[part] for key, array in feeds.items()}))
-            bar.update(min(batch_size, n - start))
+    with progress_bar(n, "image") as bar, ThreadPoolExecutor(min(_CALLERS, len(starts))) as callers:
+        try:
+            for batch in callers.map(run_part, starts):
+                batches.append(batch)
+                bar.update(len(batch[0]))
+        except BaseException:
+            callers.shutdown(cancel_futures=True)
+            raise
     return [np.concatenate(results) for results in zip(*batches, strict=True)]
 
 

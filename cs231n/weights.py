@@ -514,7 +514,7 @@ def _pair(prefix: Path) -> tuple[Path, Path]:
 def _read_pair(prefix: Path, what: str) -> dict[str, np.ndarray]:
     """Return the weights of the checkpoint at `prefix`, which the messages call `what`."""
     # Here and not at the top: TensorFlow takes seconds, and telling fingerprints apart does not need it.
-    import tensorflow.compat.v1 as tf
+    from cs231n.quiet_tensorflow import tf
 
     _check_pair(prefix, what)
     try:
@@ -570,7 +570,7 @@ def _is_table(path: Path) -> bool:
 
 def _save(weights: Mapping[str, np.ndarray], prefix: Path) -> None:
     """Write a V2 checkpoint at `prefix` from a graph of its own."""
-    import tensorflow.compat.v1 as tf
+    from cs231n.quiet_tensorflow import tf
 
     with tf.Graph().as_default():
         feed = {tf.placeholder(tf.float32, tensor.shape): tensor for tensor in weights.values()}

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow.compat.v1 as tf
 
 from cs231n import session
+from cs231n.classifiers.fast_convolution import fast_convolution_gradients
 from cs231n.paths import checkpoint_prefix
+from cs231n.quiet_tensorflow import tf
 from cs231n.validation import check_images, check_positive_integer
 from cs231n.weights import TENSOR_SHAPES, check_weights, read_weights
 
@@ -49,6 +50,9 @@ class SqueezeNet:
         The last feature layer, 13 x 13 positions for images of 224 x 224.
     classifier, scores : tensor of float32, shape (N, 1000)
         Unnormalised scores; two names for one tensor.
+    label_score : tensor of float32, shape (N,)
+        Each image's score of its label in `labels`: the same number as in `classifier`, from the label's
+        column of the classifier alone. Its gradient is the cheaper for it.
     loss : tensor of float32, shape ()
         Mean softmax cross-entropy of the scores with `labels`.
     variables : dict
@@ -92,6 +96,7 @@ class SqueezeNet:
             convolution = self._convolve(self.features, "classifier/layer1")
             rectified = tf.nn.relu(convolution)
             self.classifier = tf.reduce_mean(rectified, axis=[1, 2], name="scores")
+            self.label_score = self._label_score()
         self.scores = self.classifier
         self.layers += [self.features, convolution, rectified, self.classifier]
         self.loss = tf.reduce_mean(
@@ -137,7 +142,7 @@ class SqueezeNet:
         """
         x = self.image if input is None else input
         layers = []
-        with self.graph.as_default():
+        with self.graph.as_default(), fast_convolution_gradients(self.graph):
             for index in range(13):
                 with tf.name_scope(f"features/layer{index}"):
                     x = self._feature_layer(index, x)
@@ -214,6 +219,14 @@ class SqueezeNet:
         if index in _POOLS:
             return tf.nn.max_pool2d(x, ksize=3, strides=2, padding="VALID")
         return self._fire(x, f"features/layer{index}/fire")
+
+    def _label_score(self) -> tf.Tensor:
+        """Return the classifier's score for the label; the other 999 columns take no part, there or back."""
+        kernel, bias = self.variables["classifier/layer1/weights"], self.variables["classifier/layer1/bias"]
+        columns = tf.gather(kernel[0, 0], self.labels, axis=1)
+        convolution = tf.einsum("nhwc,cn->nhw", self.features, columns)
+        rectified = tf.nn.relu(convolution + tf.gather(bias, self.labels)[:, None, None])
+        return tf.reduce_mean(rectified, axis=[1, 2], name="label_score")
 
     def _fire(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """Return a fire module: squeeze to few channels, expand by 1x1 and 3x3 side by side."""
