@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -68,11 +68,11 @@ class ImageGradient:
         What the images are fed to.
     wrt : tensor, shape (N, ...), optional
         With respect to what. Default: `image`.
-    labels : placeholder, shape (N,), optional
-        What the labels are fed to, if the score needs any.
+    labels : placeholder, shape (N, ...), optional
+        What the labels are fed to, or what else selects each image's score, if the score needs any.
     relu_rule : function (op, gradient) -> gradient, optional
         What passes back through a ReLU, `guided` or `rectified` for example. Default: its derivative.
-        The rule holds for a second view of the operations from `image` to `score`, which shares all
+        The rule holds for a second view of the operations from `wrt` to `score`, which shares all
         variables; the graph's own gradients stay as they are.
     reduce : function of a tensor, optional
         Applied to the gradient inside the graph, `max_abs` for example.
@@ -109,7 +109,7 @@ class ImageGradient:
         wrt = image if wrt is None else wrt
         with _building, self.graph.as_default():
             if relu_rule is not None:
-                score, wrt, self.num_relus = _with_relu_rule(score, image, wrt, relu_rule)
+                score, self.num_relus = _with_relu_rule(score, wrt, relu_rule)
             (gradient,) = tf.gradients(score, wrt)
             if gradient is None:
                 raise ValueError(
@@ -131,7 +131,7 @@ class ImageGradient:
         ----------
         X : array_like, shape (N, ...)
             As the placeholder `image` takes them.
-        y : array_like, shape (N,), optional
+        y : array_like, shape (N, ...), optional
             Labels, if the score needs them.
         sess : tf.Session, optional
             Default: the default session.
@@ -164,65 +164,86 @@ def image_gradient(
     relu_rule, reduce
         As for `ImageGradient`.
     """
+
+    def build() -> ImageGradient:
+        return ImageGradient(
+            score(model), model.image, labels=model.labels, relu_rule=relu_rule, reduce=reduce
+        )
+
+    return build_once(model.graph, (model.image.name, score, relu_rule, reduce), build)
+
+
+def build_once(graph: tf.Graph, key: Hashable, build: Callable[[], ImageGradient]) -> ImageGradient:
+    """Return what `build` returned when it was first called for this key, in this graph.
+
+    Parameters
+    ----------
+    graph : tf.Graph
+        The default graph while `build` runs. What was built is kept with it and goes when it goes.
+    key : hashable
+        Says what is built; equal keys share it.
+    build : function
+    """
     with _building:
-        built = _built_in(model.graph)
-        key = (model.image.name, score, relu_rule, reduce)
+        kept = graph.get_collection_ref("cs231n/image_gradients")
+        if not kept:
+            kept.append({})
+        built = kept[0]
         if key not in built:
-            with model.graph.as_default():
-                built[key] = ImageGradient(
-                    score(model), model.image, labels=model.labels, relu_rule=relu_rule, reduce=reduce
-                )
+            with graph.as_default():
+                built[key] = build()
         return built[key]
 
 
-def _built_in(graph: tf.Graph) -> dict:
-    """Return the gradients that were built in `graph`; they are kept with it and go when it goes."""
-    kept = graph.get_collection_ref("cs231n/image_gradients")
-    if not kept:
-        kept.append({})
-    return kept[0]
+def operations_between(start: tf.Tensor, end: tf.Tensor) -> list[tf.Operation]:
+    """Return the operations that depend on `start` and that `end` depends on, in the graph's order.
+
+    The list is empty if `end` does not depend on `start`, or is `start`.
+    """
+    after = _reachable(start.consumers(), lambda op: [user for out in op.outputs for user in out.consumers()])
+    before = _reachable([end.op], lambda op: [tensor.op for tensor in op.inputs])
+    return [op for op in start.graph.get_operations() if op in after and op in before]
 
 
-def _with_relu_rule(
-    score: tf.Tensor, image: tf.Tensor, wrt: tf.Tensor, rule: ReLURule
-) -> tuple[tf.Tensor, tf.Tensor, int]:
-    """Return `score` and `wrt` in a second view whose ReLUs follow `rule`, and the number of these ReLUs.
+def _reachable(
+    operations: list[tf.Operation], neighbours: Callable[[tf.Operation], list[tf.Operation]]
+) -> set[tf.Operation]:
+    """Return the operations, their neighbours, the neighbours' neighbours and so on."""
+    found, waiting = set(), list(operations)
+    while waiting:
+        op = waiting.pop()
+        if op not in found:
+            found.add(op)
+            waiting += neighbours(op)
+    return found
 
-    Only the operations that lie between image and score are copied; whatever they take from outside
+
+def _with_relu_rule(score: tf.Tensor, wrt: tf.Tensor, rule: ReLURule) -> tuple[tf.Tensor, int]:
+    """Return `score` in a second view whose ReLUs after `wrt` follow `rule`, and the number of these ReLUs.
+
+    Only the operations that lie between `wrt` and `score` are copied; whatever they take from outside
     (variables, labels) they share with the original.
     """
-    between = _operations_between(image, score)
-    definition = tf.GraphDef(versions=image.graph.as_graph_def().versions)
+    between = operations_between(wrt, score)
+    inside = set(between)
+    definition = tf.GraphDef(versions=wrt.graph.as_graph_def().versions)
     num_relus = 0
     for op in between:
         node = definition.node.add()
         node.CopyFrom(op.node_def)
+        # Order and placement: no value depends on them, and they may name operations that are not copied.
+        node.input[:] = [name for name in node.input if not name.startswith("^")]
+        node.attr.pop("_class", None)
         if op.type in _RELU_TYPES:
             node.attr["_gradient_op_type"].s = _register(rule).encode()
             num_relus += 1
     if not num_relus:
-        raise ValueError(f"There is no ReLU between {image.name} and {score.name} for the rule to hold for.")
-    inside = set(between)
+        raise ValueError(f"There is no ReLU between {wrt.name} and {score.name} for the rule to hold for.")
     shared = {tensor.name: tensor for op in between for tensor in op.inputs if tensor.op not in inside}
-    elsewhere = wrt.op not in inside
-    names = [score.name] if elsewhere else [score.name, wrt.name]
-    copies = tf.import_graph_def(definition, input_map=shared, return_elements=names, name="relu_rule")
-    return copies[0], wrt if elsewhere else copies[1], num_relus
-
-
-def _operations_between(start: tf.Tensor, end: tf.Tensor) -> list[tf.Operation]:
-    """Return the operations that depend on `start` and that `end` depends on, in the graph's order."""
-    after, before = {start.op}, set()
-    waiting = [end.op]
-    while waiting:
-        op = waiting.pop()
-        if op not in before:
-            before.add(op)
-            waiting += [tensor.op for tensor in op.inputs]
-    for op in start.graph.get_operations():
-        if any(tensor.op in after for tensor in op.inputs):
-            after.add(op)
-    return [op for op in start.graph.get_operations() if op in after and op in before and op is not start.op]
+    (copy,) = tf.import_graph_def(
+        definition, input_map=shared, return_elements=[score.name], name="relu_rule"
+    )
+    return copy, num_relus
 
 
 def _register(rule: ReLURule) -> str:
