@@ -9,16 +9,24 @@ DATASETS := $(or $(CS231N_DATASETS),datasets)
 WEIGHTS := $(DATASETS)/squeezenet.ckpt.index
 IMAGES := $(DATASETS)/imagenet_val_sample.h5
 KIT := .venv/.installed
+LAB := .venv/.installed-notebook
 DEV := .venv/.installed-dev
+NOTEBOOK := notebooks/NetworkVisualization-TensorFlow.ipynb
 RUN := .venv/bin/python
 
-.PHONY: help saliency test test-fast lint weights images clean
+.PHONY: help saliency notebook notebooks test test-fast lint weights images clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 saliency: $(KIT) $(WEIGHTS) $(IMAGES) ## write saliency.png: photographs and their saliency maps
 	@$(RUN) -m cs231n saliency
+
+notebook: $(LAB) $(WEIGHTS) $(IMAGES) ## open the assignment in JupyterLab
+	@$(RUN) -m jupyterlab $(NOTEBOOK)
+
+notebooks: $(DEV) $(WEIGHTS) $(IMAGES) ## write and execute all notebooks from notebooks/src
+	@$(RUN) notebooks/build.py
 
 test: lint $(WEIGHTS) $(IMAGES) ## check the style and run all tests
 	@$(RUN) -m pytest
@@ -46,10 +54,15 @@ $(KIT): pyproject.toml | .venv/bin/python
 	@$(RUN) -m pip install --quiet -e .
 	@touch $@
 
+$(LAB): pyproject.toml | $(KIT)
+	@echo "Installing JupyterLab into .venv (once)"
+	@$(RUN) -m pip install --quiet -e '.[notebook]'
+	@touch $@ $(KIT)
+
 $(DEV): pyproject.toml | $(KIT)
 	@echo "Installing what the tests need into .venv (once)"
 	@$(RUN) -m pip install --quiet -e '.[dev]'
-	@touch $@ $(KIT)
+	@touch $@ $(LAB) $(KIT)
 
 $(WEIGHTS): | $(KIT)
 	@./get_squeezenet.sh
