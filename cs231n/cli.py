@@ -16,7 +16,10 @@ import typer
 from cs231n import __version__
 
 app = typer.Typer(
-    help="Image gradients of a pretrained SqueezeNet.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Image gradients of a pretrained SqueezeNet.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -44,6 +47,7 @@ WeightsOption = Annotated[
 
 def main() -> None:
     """Run the command line; bad input ends it with one sentence and exit code 2."""
+    sys.stdout.reconfigure(errors="replace")  # a file's name may hold what the terminal can't show
     try:
         app(prog_name="python -m cs231n")
     except (ValueError, OSError) as error:
@@ -67,14 +71,17 @@ def saliency(
 ) -> None:
     """Draw images and their saliency maps.
 
-    Explained is the class given by --label; without it the sample's own labels, and for your own files
-    the network's first choice.
+    Explained is the class given by --label, else the network's first choice for each image.
     """
     from scipy.special import softmax
 
     from cs231n import data_utils, image_utils, plotting
 
     plotting.check_figure_path(out)
+    if save_maps is not None and save_maps.resolve() == out.resolve():
+        raise ValueError(
+            f"--out and --save-maps are both {out}; give the maps a file of their own, like maps.h5."
+        )
     class_names = data_utils.class_names()
     asked = None if label is None else data_utils.find_class(label)
     X, y, names = _load_images(images, num)
@@ -87,31 +94,28 @@ def saliency(
     with SqueezeNet.pretrained(weights) as model:
         probabilities = softmax(model.compute_scores(preprocessed), axis=1)
         first = probabilities.argmax(axis=1)
-        if asked is not None:
-            y = [asked] * len(X)
-        elif y is None:
-            y = first
-        maps = compute_saliency_maps(preprocessed, y, model)
+        explained = first if asked is None else [asked] * len(X)
+        maps = compute_saliency_maps(preprocessed, explained, model)
 
     certainty = probabilities.max(axis=1)
-    print_table(
-        ["image", "explained class", "network's first choice", "probability"],
-        [
-            [name, class_names[k], class_names[j], f"{p:.1%}"]
-            for name, k, j, p in zip(names, y, first, certainty, strict=True)
-        ],
-    )
-    figure = plotting.plot_saliency(
-        X,
-        maps,
-        titles=[class_names[k] for k in y],
-        predictions=[(class_names[j], p) for j, p in zip(first, certainty, strict=True)],
-    )
-    plotting.save_figure(figure, out)
-    print(f"Wrote {out}")
+    if asked is not None:
+        titles = [f"explained: {class_names[asked]}"] * len(X)
+    else:
+        titles = None if y is None else [class_names[k] for k in y]
+    predictions = [(class_names[j], p) for j, p in zip(first, certainty, strict=True)]
+    plotting.save_figure(plotting.plot_saliency(X, maps, titles, predictions), out)
     if save_maps is not None:
-        _save_maps(save_maps, maps, y, names)
-        print(f"Wrote {save_maps}")
+        _save_maps(save_maps, maps, explained, names)
+
+    labels = ["unknown"] * len(X) if y is None else [class_names[k] for k in y]
+    rows = [
+        [*row[:3], f"{row[3]:.1%}"]
+        for row in zip(names, labels, *zip(*predictions, strict=True), strict=True)
+    ]
+    print_table(["image", "label", "top prediction", "probability"], rows)
+    print(f"Explained: {'the top predictions' if asked is None else class_names[asked]}")
+    for written in filter(None, (out, save_maps)):
+        print(f"Wrote {written}")
 
 
 @app.command()
@@ -141,6 +145,12 @@ def weights(
     print(f"weights      {describe(tensors)}")
     print(f"place        {path}")
     print(f"fingerprint  {fingerprint(tensors)}")
+    if export is not None:
+        write_hdf5(tensors, export)
+        print(f"Wrote {export}")
+    if install:
+        write_checkpoint(tensors, checkpoint_prefix())
+        print(f"Installed as {checkpoint_prefix()}")
     X, y, _ = data_utils.load_imagenet_val()
     with tf.Graph().as_default(), tf.Session() as sess:
         model = SqueezeNet(sess=sess)
@@ -149,12 +159,6 @@ def weights(
     top1 = (ranking[:, -1] == y).sum()
     top5 = (ranking[:, -5:] == y[:, None]).any(axis=1).sum()
     print(f"right        {top1} of {len(y)} images at top 1, {top5} at top 5")
-    if export is not None:
-        write_hdf5(tensors, export)
-        print(f"Wrote {export}")
-    if install:
-        write_checkpoint(tensors, checkpoint_prefix())
-        print(f"Installed as {checkpoint_prefix()}")
 
 
 @app.command()
@@ -174,7 +178,7 @@ def download_images(source: SourceOption = None, url: UrlOption = None, force: F
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; in a pipe it is as wide as its content, on a terminal it folds long cells."""
+    """Print a table; in a pipe it is as wide as its content needs, on a terminal it folds long cells."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -182,7 +186,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(*header, box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*map(str, row))
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
+    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, markup=False).print(table)
 
 
 def _load_images(files: list[Path] | None, num: int) -> tuple[Any, Any, list[str]]:
@@ -207,6 +211,6 @@ def _save_maps(path: Path, maps: Any, labels: Any, names: Sequence[str]) -> None
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("maps", data=maps, compression="gzip")
         file["labels"] = labels
-        file["images"] = list(names)
+        file["images"] = [name.encode("utf-8", "replace") for name in names]
         file.attrs["method"] = "saliency: max over channels of |d score / d image|"
         file.attrs["kit"] = __version__

@@ -54,7 +54,9 @@ def compute_saliency_maps(
     X = check_images(X)
     y = check_labels(y, len(X))
     batch_size = check_positive_integer(batch_size, "batch_size")
-    # label_score picks the labels' scores (as gather_nd would, at less cost), tf.gradients leads back to the
-    # image, max_abs drops the channels: built at the first call with this model, only run in later ones.
+    # Built at the first call with this model, and only run in later ones:
+    #     score = tf.gather_nd(model.classifier, [[0, y[0]], [1, y[1]], ...])   label_score, at less cost
+    #     gradient = tf.gradients(score, model.image)                           image_gradient
+    #     maps = tf.reduce_max(tf.abs(gradient), axis=3)                        max_abs
     saliency = image_gradient(model, label_score, reduce=max_abs)
     return saliency(X, y, sess=sess or model.sess, batch_size=batch_size)

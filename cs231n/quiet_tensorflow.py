@@ -21,9 +21,13 @@ _NOTICE = re.compile(
 @contextlib.contextmanager
 def _without_notices() -> Iterator[None]:
     """Hold back what the process writes to standard error, then pass on all but the notices."""
+    try:
+        terminal = os.dup(2)
+    except OSError:  # the process has no standard error
+        yield
+        return
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
-        terminal = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
             yield

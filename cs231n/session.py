@@ -40,7 +40,7 @@ def choose_session(graph: tf.Graph, *candidates: tf.Session | None) -> tf.Sessio
     Raises
     ------
     ValueError
-        If there is no session, or the one chosen runs another graph or is closed.
+        If there is no session, or the one chosen runs another graph.
     """
     given = [sess for sess in candidates if sess is not None]
     sess = given[0] if given else tf.get_default_session()
@@ -60,7 +60,9 @@ def run(sess: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray]) ->
     Raises
     ------
     ValueError
-        If a variable has no value yet, or the session is closed.
+        If a variable has no value yet, the session is closed, or what is fed does not fit.
+    MemoryError
+        If the images of one run do not fit into memory.
     """
     try:
         return sess.run(fetches, feed_dict=feed)
@@ -68,6 +70,12 @@ def run(sess: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray]) ->
         raise ValueError(
             "The network has no weights in this session; build it with SqueezeNet(save_path=..., sess=sess), "
             "or run tf.global_variables_initializer() for random ones."
+        ) from error
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(f"TensorFlow refuses its input: {str(error.message).splitlines()[0]}") from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(
+            "The images of one run need more memory than there is; lower batch_size."
         ) from error
     except RuntimeError as error:
         if "closed" not in str(error).lower():

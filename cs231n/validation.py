@@ -47,10 +47,12 @@ def check_images(X: npt.ArrayLike, name: str = "X", min_size: int = MIN_SIZE) ->
         raise ValueError(
             f"{name} has images of {X.shape[1]}x{X.shape[2]} pixels; expected at least {min_size}x{min_size}."
         )
+    with np.errstate(over="ignore"):  # what is beyond float32's range becomes infinite, and is refused
+        X = X.astype(np.float32, copy=False)
     if not np.isfinite(X).all():
         first = int(np.flatnonzero(~np.isfinite(X).all(axis=(1, 2, 3)))[0])
         raise ValueError(f"{name}[{first}] holds NaN or infinity; every value must be finite.")
-    return X.astype(np.float32, copy=False)
+    return X
 
 
 def check_raw_images(X: npt.ArrayLike, name: str = "X") -> np.ndarray:

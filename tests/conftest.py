@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.data_utils import load_imagenet_val
 from cs231n.image_utils import preprocess_image
-from cs231n.paths import checkpoint_prefix
+from cs231n.paths import checkpoint_prefix, datasets_dir
 from cs231n.weights import read_checkpoint
 from tests import oracle
 
@@ -32,7 +32,7 @@ def model(weights):
 @pytest.fixture(scope="session")
 def sample():
     """Return the sample photographs, raw, and their labels."""
-    X, y, _ = load_imagenet_val()
+    X, y, _ = load_imagenet_val(path=datasets_dir() / "imagenet_val_sample.h5")
     return X, y
 
 

@@ -9,7 +9,10 @@ from cs231n.gradients import ImageGradient, gathered_label_score, label_score, m
 from cs231n.net_visualization import compute_saliency_maps
 
 
-@pytest.mark.parametrize(("size", "stride", "padding"), [(1, 1, "VALID"), (3, 2, "VALID"), (3, 1, "SAME")])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"),
+    [(1, 1, "VALID"), (1, 2, "VALID"), (3, 2, "VALID"), (3, 2, "SAME"), (3, 1, "SAME")],
+)
 @pytest.mark.parametrize(("height", "width"), [(5, 6), (6, 5), (31, 32), (47, 46)])
 def test_gradients_equal_tensorflows(graph, size, stride, padding, height, width):
     """Both gradients, of input and kernel, equal those of TensorFlow's rule, at odd and even sizes."""

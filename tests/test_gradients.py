@@ -146,3 +146,54 @@ def test_rule_without_a_relu_is_refused(graph):
     x = tf.placeholder(tf.float32, [None, 3])
     with pytest.raises(ValueError, match=r"no ReLU between"):
         ImageGradient(tf.reduce_sum(tf.tanh(x), axis=1), x, relu_rule=guided)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "batch_size", "sentence"),
+    [
+        (np.zeros((0, 40, 40, 3)), [], 8, r"X is empty"),
+        (np.zeros((2, 40, 40, 3)), [1], 8, r"y has 1 entries for 2 images"),
+        (np.zeros((2, 40, 40, 3)), None, 8, r"The score needs labels, and y is None"),
+        (np.zeros((2, 40, 40)), [1, 2], 8, r"X has shape \(2, 40, 40\); expected \(None, None, None, 3\)"),
+        (np.full((1, 40, 40, 3), np.nan), [1], 8, r"X holds NaN"),
+        (np.zeros((1, 40, 40, 3)), [5000], 8, r"TensorFlow refuses its input"),
+        (np.zeros((1, 40, 40, 3)), [1], 1.5, r"batch_size is 1.5"),
+    ],
+)
+def test_bad_calls_get_a_sentence(model, X, y, batch_size, sentence):
+    """What does not fit the placeholders is named in one line."""
+    with pytest.raises(ValueError, match=sentence) as caught:
+        image_gradient(model)(X, y, sess=model.sess, batch_size=batch_size)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_models_on_one_placeholder_have_their_own_gradients(random_model, small_images, live_labels):
+    """Another model object is another score, even if it shares placeholder and score function."""
+    model, _ = random_model
+
+    class Tripled:
+        image, labels, graph = model.image, model.labels, model.graph
+        label_score = 3 * model.label_score
+
+    once = image_gradient(model)(small_images, live_labels, sess=model.sess)
+    thrice = image_gradient(Tripled)(small_images, live_labels, sess=model.sess)
+    assert_equal_gradients(thrice, 3 * once)
+
+
+def test_a_model_that_has_only_scores_will_do(random_model, small_images, live_labels):
+    """Without a `label_score` of its own a model's scores are gathered by label."""
+    model, _ = random_model
+
+    class Plain:
+        image, labels, graph, classifier = model.image, model.labels, model.graph, model.classifier
+
+    plain = image_gradient(Plain)(small_images, live_labels, sess=model.sess)
+    assert_equal_gradients(plain, image_gradient(model)(small_images, live_labels, sess=model.sess))
+
+
+def test_a_saver_does_not_trip_over_what_was_built(random_model, small_images, live_labels, tmp_path, caplog):
+    """A graph with built gradients is saved with its meta graph, as a Saver does, without a warning."""
+    model, _ = random_model
+    image_gradient(model)(small_images, live_labels, sess=model.sess)
+    tf.train.Saver().save(model.sess, str(tmp_path / "with_graph.ckpt"))
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -123,6 +123,7 @@ NAN[1, 3, 3, 0] = np.nan
         (X.astype(np.int64), [1, 2], r"dtype int64; expected floats"),
         (X.astype(str), [1, 2], r"X is ndarray, not an array of numbers"),
         (NAN, [1, 2], r"X\[1\] holds NaN or infinity"),
+        (X.astype(np.float64) + 1e39, [1, 2], r"X\[0\] holds NaN or infinity"),
         ([X[0], X[0][:-1]], [1, 2], r"rows of unequal length"),
         (None, [1], r"X is NoneType"),
         (X, [1, 1000], r"the label 1000; labels go from 0 to 999"),

@@ -108,6 +108,14 @@ def test_pretrained_closes_its_session_and_leaves_the_callers_graph_alone(graph,
         model.compute_scores(small_images)
 
 
+def test_a_session_that_was_given_stays_open(random_model, small_images):
+    """A model closes only what `pretrained` opened for it, not its user's session."""
+    model, _ = random_model
+    with SqueezeNet(sess=model.sess) as same_session:
+        same_session.compute_scores(small_images)
+    model.compute_scores(small_images)
+
+
 def test_eager_mode_says_what_to_do():
     """Outside a graph the model can't be built; the message names the line that is missing."""
     assert tf.executing_eagerly()

@@ -8,6 +8,8 @@ docs/performance.md has the figures. The result is the same up to rounding.
 
 from __future__ import annotations
 
+import contextlib
+
 from cs231n.quiet_tensorflow import tf
 
 _NAME = "CS231nConv2D"
@@ -18,18 +20,29 @@ def fast_convolution_gradients(graph: tf.Graph):
     return graph.gradient_override_map({"Conv2D": _NAME})
 
 
-@tf.RegisterGradient(_NAME)
 def _gradients(op: tf.Operation, gradient: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the gradients with respect to a convolution's input and kernel."""
     image, kernel = op.inputs
-    strides, padding = op.get_attr("strides"), op.get_attr("padding").decode()
-    if kernel.shape[:2] == (1, 1):
+    geometry = {name: op.get_attr(name) for name in ("strides", "dilations", "padding", "data_format")}
+    geometry["explicit_paddings"] = op.get_attr("explicit_paddings")
+    kind = (*kernel.shape.as_list()[:2], geometry["strides"], geometry["padding"])
+    is_usual = geometry["dilations"] == [1, 1, 1, 1] and geometry["data_format"] == b"NHWC"
+    if is_usual and kind[:3] == (1, 1, [1, 1, 1, 1]):
         to_image = _one_by_one(gradient, kernel, tf.shape(image))
-    elif kernel.shape[:2] == (3, 3) and strides == [1, 2, 2, 1] and padding == "VALID":
+    elif is_usual and kind == (3, 3, [1, 2, 2, 1], b"VALID"):
         to_image = _stride_two(gradient, kernel, tf.shape(image))
     else:
-        to_image = tf.nn.conv2d_backprop_input(tf.shape(image), kernel, gradient, strides, padding)
-    return to_image, tf.nn.conv2d_backprop_filter(image, tf.shape(kernel), gradient, strides, padding)
+        to_image = tf.raw_ops.Conv2DBackpropInput(
+            input_sizes=tf.shape(image), filter=kernel, out_backprop=gradient, **geometry
+        )
+    to_kernel = tf.raw_ops.Conv2DBackpropFilter(
+        input=image, filter_sizes=tf.shape(kernel), out_backprop=gradient, **geometry
+    )
+    return to_image, to_kernel
+
+
+with contextlib.suppress(KeyError):  # it is known already where a notebook reloads the module
+    tf.RegisterGradient(_NAME)(_gradients)
 
 
 def _one_by_one(gradient: tf.Tensor, kernel: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:

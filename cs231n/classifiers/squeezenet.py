@@ -80,6 +80,7 @@ class SqueezeNet:
     def __init__(self, save_path: str | os.PathLike | None = None, sess: tf.Session | None = None) -> None:
         session.require_graph_mode("SqueezeNet")
         self.graph = tf.get_default_graph()
+        self._owns_session = False
         self.sess = sess if sess is not None else tf.get_default_session()
         if save_path is not None:
             session.choose_session(self.graph, self.sess)
@@ -125,7 +126,9 @@ class SqueezeNet:
         sess = tf.Session(graph=graph)
         try:
             with graph.as_default():
-                return cls(checkpoint_prefix() if save_path is None else save_path, sess)
+                model = cls(checkpoint_prefix() if save_path is None else save_path, sess)
+            model._owns_session = True
+            return model
         except BaseException:
             sess.close()
             raise
@@ -201,8 +204,8 @@ class SqueezeNet:
         return session.run_in_batches(sess, [self.classifier], {self.image: X}, batch_size)[0]
 
     def close(self) -> None:
-        """Close the session and free what it holds."""
-        if self.sess is not None:
+        """Close the session that `pretrained` opened; one that was given stays open."""
+        if self._owns_session:
             self.sess.close()
 
     def __enter__(self) -> SqueezeNet:
