@@ -6,11 +6,14 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers of a full disk, a used-up quota, and a file beyond the largest size allowed."""
 
 
 def datasets_dir() -> Path:
@@ -19,10 +22,21 @@ def datasets_dir() -> Path:
     `CS231N_DATASETS` overrides it. Without that it is `datasets/` of the checkout that this
     package is imported from, and for an installed copy `.cs231n/datasets` in the user's home.
     The folder need not exist yet.
+
+    Raises
+    ------
+    ValueError
+        If `CS231N_DATASETS` begins with the home folder of a user that there is not.
     """
     override = os.environ.get("CS231N_DATASETS")
     if override:
-        return Path(override).expanduser().resolve()
+        try:
+            return Path(os.path.realpath(Path(override).expanduser()))
+        except RuntimeError as error:
+            raise ValueError(
+                f"CS231N_DATASETS is {override!r}, where {Path(override).parts[0]} is nobody's home folder; "
+                "write the folder out in full."
+            ) from error
     if (_ROOT / "get_squeezenet.sh").is_file():
         return _ROOT / "datasets"
     return Path.home() / ".cs231n" / "datasets"
@@ -44,7 +58,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     Parameters
     ----------
     path : path
-        Where the finished file belongs. An existing file is replaced.
+        Where the finished file belongs. An existing file is replaced; of a symbolic link, its target.
 
     Yields
     ------
@@ -54,14 +68,13 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the file can't be written: a folder in its place, no permission, no space left.
+        If the file can't be written: a folder or a device in its place, no permission, no space left.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    target = Path(os.path.realpath(path))
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "a folder has that name")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_is_replaceable(target)
+        temporary = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{Path(path).suffix}")
+        target.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -69,22 +82,29 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())  # else a power cut could leave the name on an empty file
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
-        if _is_full(error):
+        if error.errno in NO_SPACE:
             raise _cannot_write(path, error) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _is_full(error: OSError) -> bool:
-    """Tell whether `error` says that the disk or the quota is full (h5py gives the number in words only)."""
-    return error.errno in _NO_SPACE or any(f"errno = {number}" in str(error) for number in _NO_SPACE)
+def _check_is_replaceable(path: Path) -> None:
+    """Raise OSError if something other than an ordinary file has that name."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder has that name")
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(errno.EEXIST, "a device, pipe or socket has that name")
 
 
-def _cannot_write(path: Path, error: OSError) -> OSError:
+def _cannot_write(path: str | os.PathLike, error: OSError) -> OSError:
     """Return `error` anew with one sentence that names the file, the reason and the way out."""
-    reason = "the disk is full" if _is_full(error) else (error.strerror or str(error)).lower()
-    way_out = "free some space and run it again" if _is_full(error) else "choose a place you may write to"
-    return type(error)(f"Cannot write {path}: {reason}; {way_out}.")
+    if error.errno in NO_SPACE:
+        return OSError(f"Cannot write {path}: the disk is full; free some space and run it again.")
+    return type(error)(f"Cannot write {path}: {error.strerror.lower()}; choose a place you may write to.")
