@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from cs231n.quiet_tensorflow import tf
 from cs231n.session import DEFAULT_BATCH_SIZE
 
 ReLURule = Callable[[tf.Operation, tf.Tensor], tf.Tensor]
+T = TypeVar("T")
 
 _RELU_TYPES = ("Relu", "Relu6")
 _building = threading.RLock()
@@ -173,7 +175,7 @@ def image_gradient(
     return build_once(model.graph, (model.image.name, score, relu_rule, reduce), build)
 
 
-def build_once(graph: tf.Graph, key: Hashable, build: Callable[[], ImageGradient]) -> ImageGradient:
+def build_once(graph: tf.Graph, key: Hashable, build: Callable[[], T]) -> T:
     """Return what `build` returned when it was first called for this key, in this graph.
 
     Parameters

@@ -60,19 +60,32 @@ def run(sess: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray]) ->
     Raises
     ------
     ValueError
-        If a variable has no value yet, or the session is closed.
+        If a variable has no value yet, the graph cannot compute what is fed, or the session is closed.
     """
     try:
         return sess.run(fetches, feed_dict=feed)
     except tf.errors.FailedPreconditionError as error:
         raise ValueError(
-            "The network has no weights in this session; build it with SqueezeNet(save_path=..., sess=sess), "
-            "or run tf.global_variables_initializer() for random ones."
+            f"The network has no weights in this session ({_reason(error)}); load them, for a SqueezeNet "
+            "with SqueezeNet(save_path=..., sess=sess), or run tf.global_variables_initializer() for random "
+            "ones."
+        ) from error
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(
+            f"The network cannot compute this ({_reason(error)}); check the shape of the images, and that "
+            "no other placeholder has to be fed."
         ) from error
     except RuntimeError as error:
         if "closed" not in str(error).lower():
             raise
         raise ValueError("The session is closed; make a new one and load the model into it.") from error
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Return the part of TensorFlow's message that says what went wrong, without where and how."""
+    around = ("Graph execution error", "Detected at node", "Node:", " ", "\t")
+    lines = [line for line in error.message.splitlines() if line and not line.startswith(around)]
+    return lines[0].split(". ")[0] if lines else type(error).__name__
 
 
 def run_in_batches(
