@@ -37,7 +37,9 @@ A source with such regions becomes two notebooks: `notebooks/NAME.ipynb`, the st
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import os
 import re
 import sys
@@ -51,6 +53,7 @@ import nbformat
 import typer
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 from cs231n.paths import whole_file
 
@@ -228,13 +231,27 @@ def _check_markers(text: str, where: str, is_code: bool) -> None:
 
 
 def _tidy(notebook: NotebookNode) -> None:
-    """Take out what execution leaves behind besides results: progress bars and the kernel's own metadata."""
+    """Take out what execution leaves behind besides results, and make pictures small enough to commit."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _WIDGET not in output.get("data", {})]
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    _shrink_picture(output.data)
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = NotebookNode(name="python")
+
+
+def _shrink_picture(data: dict[str, str]) -> None:
+    """Turn an output's picture into a JPEG if that is smaller, as it is for photographs and maps."""
+    png = base64.b64decode(data["image/png"])
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").save(file, "JPEG", quality=85, subsampling=0, optimize=True)
+    if file.tell() < len(png):
+        del data["image/png"]
+        data["image/jpeg"] = base64.b64encode(file.getvalue()).decode()
 
 
 if __name__ == "__main__":
