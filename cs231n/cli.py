@@ -27,6 +27,23 @@ class Source(str, Enum):
     course = "course"
 
 
+class MethodName(str, Enum):
+    """The names in `cs231n.attribution.METHODS`, here once more because that module imports TensorFlow."""
+
+    gradient = "gradient"
+    gradient_times_input = "gradient_times_input"
+    guided_backprop = "guided_backprop"
+    deconvnet = "deconvnet"
+    smoothgrad = "smoothgrad"
+    smoothgrad_squared = "smoothgrad_squared"
+    vargrad = "vargrad"
+    integrated_gradients = "integrated_gradients"
+    blur_integrated_gradients = "blur_integrated_gradients"
+    grad_cam = "grad_cam"
+    guided_grad_cam = "guided_grad_cam"
+    occlusion = "occlusion"
+
+
 SourceOption = Annotated[
     Source | None,
     typer.Option(
@@ -59,6 +76,14 @@ def saliency(
         str | None,
         typer.Option(help="Class to explain: number, WordNet id or part of the name.", show_default=False),
     ] = None,
+    method: Annotated[
+        list[MethodName] | None,
+        typer.Option(
+            help="How to attribute the score to the pixels; given several times, it makes a grid. "
+            "Default: gradient.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The picture: .png, .pdf, .svg or .jpg.")] = Path("saliency.png"),
     save_maps: Annotated[
         Path | None, typer.Option(help="HDF5 file for the maps themselves.", show_default=False)
@@ -81,9 +106,10 @@ def saliency(
     preprocessed = image_utils.preprocess_image(X)
 
     # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    from cs231n.attribution import METHODS, saliency_map
     from cs231n.classifiers.squeezenet import SqueezeNet
-    from cs231n.net_visualization import compute_saliency_maps
 
+    methods = [one.value for one in method or [MethodName.gradient]]
     with SqueezeNet.pretrained(weights) as model:
         probabilities = softmax(model.compute_scores(preprocessed), axis=1)
         first = probabilities.argmax(axis=1)
@@ -91,7 +117,7 @@ def saliency(
             y = [asked] * len(X)
         elif y is None:
             y = first
-        maps = compute_saliency_maps(preprocessed, y, model)
+        maps = {name: saliency_map(METHODS[name](preprocessed, y, model)) for name in methods}
 
     certainty = probabilities.max(axis=1)
     print_table(
@@ -101,17 +127,38 @@ def saliency(
             for name, k, j, p in zip(names, y, first, certainty, strict=True)
         ],
     )
-    figure = plotting.plot_saliency(
-        X,
-        maps,
-        titles=[class_names[k] for k in y],
-        predictions=[(class_names[j], p) for j, p in zip(first, certainty, strict=True)],
-    )
+    titles = [class_names[k] for k in y]
+    if len(maps) > 1:
+        figure = plotting.plot_methods(X, maps, titles)
+    else:
+        predictions = [(class_names[j], p) for j, p in zip(first, certainty, strict=True)]
+        figure = plotting.plot_saliency(X, *maps.values(), titles, predictions)
     plotting.save_figure(figure, out)
     print(f"Wrote {out}")
     if save_maps is not None:
         _save_maps(save_maps, maps, y, names)
         print(f"Wrote {save_maps}")
+
+
+@app.command()
+def compare_methods(
+    out: Annotated[Path, typer.Option(help="The table: a Markdown file.")] = Path("methods.md"),
+    num: Annotated[int, typer.Option(min=1, help="How many images of the sample.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the new weights of the randomised network.")] = 0,
+    weights: WeightsOption = None,
+) -> None:
+    """Test all attribution methods on the sample, and write a table of the results; takes minutes."""
+    from cs231n import data_utils, image_utils
+
+    X, y, _ = data_utils.load_imagenet_val(num)
+
+    # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.comparison import write_comparison
+
+    with SqueezeNet.pretrained(weights) as model:
+        write_comparison(out, image_utils.preprocess_image(X), y, model, seed=seed)
+    print(f"Wrote {out}")
 
 
 @app.command()
@@ -198,15 +245,17 @@ def _load_images(files: list[Path] | None, num: int) -> tuple[Any, Any, list[str
     return X, y, [f"sample {i}" for i in range(len(X))]
 
 
-def _save_maps(path: Path, maps: Any, labels: Any, names: Sequence[str]) -> None:
-    """Write saliency maps with what they are maps of."""
+def _save_maps(path: Path, maps: dict[str, Any], labels: Any, names: Sequence[str]) -> None:
+    """Write each method's maps with what they are maps of: as `maps`, or if there are several `maps/METHOD`."""
     import h5py
 
     from cs231n.paths import whole_file
 
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("maps", data=maps, compression="gzip")
+        for method, array in maps.items():
+            dataset = f"maps/{method}" if len(maps) > 1 else "maps"
+            file.create_dataset(dataset, data=array, compression="gzip").attrs["method"] = method
         file["labels"] = labels
         file["images"] = list(names)
-        file.attrs["method"] = "saliency: max over channels of |d score / d image|"
+        file.attrs["maps"] = "the largest absolute value over the channels of what the method attributes"
         file.attrs["kit"] = __version__
