@@ -25,7 +25,7 @@ from cs231n.downloads import (
     download_url,
     read_archive,
 )
-from cs231n.hdf5 import open_hdf5
+from cs231n.hdf5 import new_hdf5, open_hdf5
 from cs231n.image_utils import read_rgb, square_image
 from cs231n.paths import datasets_dir, whole_file
 from cs231n.progress import progress_bar
@@ -38,6 +38,7 @@ _PACKAGE = PinnedPackage(
     licence="MIT",
     sha256="11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
 )
+_REINSTALL = "python -m cs231n download-images --force --source"
 _PHOTOGRAPH = re.compile(r"imagenet_\d+_(?P<label>\d+)\.jpg")
 _NUM_PHOTOGRAPHS = 20
 _TINY_SIZE = 64
@@ -296,9 +297,10 @@ def _write_sample(photographs: dict[str, bytes], path: Path) -> None:
         raise ValueError(
             f"{_PACKAGE} holds {len(files)} photographs of other names than expected: {list(files)}."
         )
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-        file["X"] = np.stack([square_image(read_rgb(io.BytesIO(content))) for content in files.values()])
-        file["y"] = np.array(labels, np.int64)
+    with new_hdf5(path) as file:
+        X = np.stack([square_image(read_rgb(io.BytesIO(content))) for content in files.values()])
+        file.create_dataset("X", data=X, chunks=(1, *X.shape[1:]), fletcher32=True)
+        file.create_dataset("y", data=np.array(labels, np.int64), fletcher32=True)
         file["ids"] = list(files)
         file.attrs["title"] = "Photographs of ImageNet classes; they are not from ImageNet's validation set"
         file.attrs["source"] = f"foolbox/data/imagenet_NN_LABEL.jpg of the Python package {_PACKAGE}"
@@ -311,7 +313,9 @@ def _write_sample(photographs: dict[str, bytes], path: Path) -> None:
 
 def _read_hdf5(path: Path, num: int | None) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     """Return `load_imagenet_val`'s result for an HDF5 file."""
-    with open_hdf5(path) as file:
+    is_installed = path == _image_file("pypi")
+    remedy = f"run `{_REINSTALL} pypi`" if is_installed else "get a whole copy"
+    with open_hdf5(path, remedy) as file:
         X, y = file.get("X"), file.get("y")
         if not isinstance(X, h5py.Dataset) or not isinstance(y, h5py.Dataset):
             raise ValueError(f"{path} holds no datasets X and y; expected labelled images.")

@@ -26,7 +26,7 @@ from cs231n.downloads import (
     download_url,
     read_archive,
 )
-from cs231n.hdf5 import open_hdf5
+from cs231n.hdf5 import new_hdf5, open_hdf5
 from cs231n.image_utils import SQUEEZENET_MEAN, SQUEEZENET_STD
 from cs231n.paths import checkpoint_prefix, whole_file
 from cs231n.unpickling import read_pickle
@@ -339,7 +339,7 @@ def write_hdf5(weights: Mapping[str, np.ndarray], path: str | os.PathLike) -> No
         If the file cannot be written.
     """
     weights = check_weights(weights, "the set of weights")
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs["title"] = "Weights of SqueezeNet 1.1; kernels are height x width x in x out"
         file.attrs["weights"] = describe(weights)
         file.attrs["fingerprint"] = fingerprint(weights)

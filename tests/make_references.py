@@ -8,12 +8,12 @@ import hashlib
 import platform
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from cs231n.data_utils import load_imagenet_val
+from cs231n.hdf5 import new_hdf5
 from cs231n.image_utils import preprocess_image
-from cs231n.paths import checkpoint_prefix, whole_file
+from cs231n.paths import checkpoint_prefix
 from cs231n.weights import describe, fingerprint, read_checkpoint
 from tests import oracle
 
@@ -33,7 +33,7 @@ def main() -> None:
     X = preprocess_image(raw)
     scores = np.concatenate([oracle.scores(weights, x[None]) for x in X])
     maps = np.concatenate([oracle.saliency(weights, x[None], [label]) for x, label in zip(X, y, strict=True)])
-    with whole_file(REFERENCES) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(REFERENCES) as file:
         file.create_dataset("scores", data=scores.astype(np.float32), compression="gzip")
         file["scores"].attrs["tolerance"] = 1e-4
         file["scores"].attrs["tolerance_of"] = "the largest score; float32 is right to 1e-6 of it"
@@ -43,7 +43,7 @@ def main() -> None:
         file["maps"].attrs["maximum"] = maps.max(axis=(1, 2))
         file["maps"].attrs["tolerance"] = 1e-4
         file["maps"].attrs["tolerance_of"] = "each map's maximum, for all but `exempt` of its pixels"
-        file["maps"].attrs["exempt"] = 0.05
+        file["maps"].attrs["exempt"] = 0.02
         file["maps"].attrs["exempt_why"] = (
             "a ReLU or max pool within rounding of its kink switches the other way in float32 and changes "
             "the map in its receptive field; up to 1.8 % of a map's pixels were seen to"
