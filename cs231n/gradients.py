@@ -9,9 +9,10 @@ guided backpropagation and the deconvnet use in its place.
 
 from __future__ import annotations
 
+import itertools
 import threading
-import uuid
 from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,14 @@ import numpy.typing as npt
 from cs231n import session
 from cs231n.quiet_tensorflow import tf
 from cs231n.session import DEFAULT_BATCH_SIZE
-from cs231n.validation import as_array, check_positive_integer
 
 ReLURule = Callable[[tf.Operation, tf.Tensor], tf.Tensor]
+Built = TypeVar("Built")
 
 _RELU_TYPES = ("Relu", "Relu6")
 _building = threading.RLock()
 _rule_names: dict[ReLURule, str] = {}
+_rule_numbers = itertools.count()
 
 
 def guided(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
@@ -47,11 +49,9 @@ def gathered_label_score(model) -> tf.Tensor:
 def label_score(model) -> tf.Tensor:
     """Return what `gathered_label_score` does, without computing the scores of the other classes.
 
-    A gradient takes a fifth less time for it; see docs/performance.md. A model that has nothing but a
-    `classifier` is asked the plain way.
+    A gradient takes a fifth less time for it; see docs/performance.md.
     """
-    own = getattr(model, "label_score", None)
-    return gathered_label_score(model) if own is None else own
+    return model.label_score
 
 
 def max_abs(gradient: tf.Tensor) -> tf.Tensor:
@@ -134,58 +134,28 @@ class ImageGradient:
         Parameters
         ----------
         X : array_like, shape (N, ...)
-            As the placeholder `image` takes them, all values finite.
+            As the placeholder `image` takes them.
         y : array_like, shape (N, ...), optional
             Labels, if the score needs them.
         sess : tf.Session, optional
             Default: the default session.
         batch_size : int
             Images per run; the result does not depend on it.
-
-        Raises
-        ------
-        ValueError
-            If an argument is not what is said above, or there is no session with the weights loaded.
         """
-        feeds = {self.image: check_feed(X, self.image, "X")}
-        if self.labels is not None:
-            if y is None:
-                raise ValueError("The score needs labels, and y is None; pass one per image.")
-            feeds[self.labels] = check_feed(y, self.labels, "y")
-            if len(feeds[self.labels]) != len(feeds[self.image]):
-                raise ValueError(f"y has {len(y)} entries for {len(X)} images; expected one per image.")
-        batch_size = check_positive_integer(batch_size, "batch_size")
+        feeds = {self.image: X}
+        if y is not None:
+            feeds[self.labels] = y
         sess = session.choose_session(self.graph, sess)
         results = session.run_in_batches(sess, [self.gradient, *self.outputs], feeds, batch_size)
         return tuple(results) if self.outputs else results[0]
-
-
-def check_feed(array: npt.ArrayLike, placeholder: tf.Tensor, name: str) -> np.ndarray:
-    """Return what is to be fed as an array, after checking that it fits the placeholder and is finite.
-
-    Raises
-    ------
-    ValueError
-        One sentence: what was wrong, what was expected.
-    """
-    array = as_array(array, name)
-    if not placeholder.shape.is_compatible_with(array.shape):
-        raise ValueError(f"{name} has shape {array.shape}; expected {placeholder.shape}.")
-    if len(array) == 0:
-        raise ValueError(f"{name} is empty; expected at least one entry.")
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        raise ValueError(f"{name} holds NaN or infinity; every value must be finite.")
-    return array
 
 
 def image_gradient(
     model,
     score: Callable[..., tf.Tensor] = label_score,
     *,
-    wrt: tf.Tensor | None = None,
     relu_rule: ReLURule | None = None,
     reduce: Callable[[tf.Tensor], tf.Tensor] | None = None,
-    outputs: Sequence[tf.Tensor] = (),
 ) -> ImageGradient:
     """Return the `ImageGradient` of a model's score: built at the first call, the same one ever after.
 
@@ -195,26 +165,19 @@ def image_gradient(
         With `image`, `labels` and `graph`, and what `score` asks of it: a `SqueezeNet`.
     score : function of the model
         Returns a tensor of shape (N,). Give a named function: every new lambda is another score.
-    wrt, relu_rule, reduce, outputs
+    relu_rule, reduce
         As for `ImageGradient`.
     """
 
     def build() -> ImageGradient:
         return ImageGradient(
-            score(model),
-            model.image,
-            wrt=wrt,
-            labels=model.labels,
-            relu_rule=relu_rule,
-            reduce=reduce,
-            outputs=outputs,
+            score(model), model.image, labels=model.labels, relu_rule=relu_rule, reduce=reduce
         )
 
-    names = tuple(tensor.name for tensor in (model.image if wrt is None else wrt, *outputs))
-    return build_once(model.graph, (model, score, names, relu_rule, reduce), build)
+    return build_once(model.graph, (model.image.name, score, relu_rule, reduce), build)
 
 
-def build_once(graph: tf.Graph, key: Hashable, build: Callable[[], ImageGradient]) -> ImageGradient:
+def build_once(graph: tf.Graph, key: Hashable, build: Callable[[], Built]) -> Built:
     """Return what `build` returned when it was first called for this key, in this graph.
 
     Parameters
@@ -226,10 +189,10 @@ def build_once(graph: tf.Graph, key: Hashable, build: Callable[[], ImageGradient
     build : function
     """
     with _building:
-        # An attribute of the graph and no collection, for these are written into files with it.
-        if not hasattr(graph, "_cs231n_built"):
-            graph._cs231n_built = {}
-        built = graph._cs231n_built
+        kept = graph.get_collection_ref("cs231n/image_gradients")
+        if not kept:
+            kept.append({})
+        built = kept[0]
         if key not in built:
             with graph.as_default():
                 built[key] = build()
@@ -267,7 +230,7 @@ def _with_relu_rule(score: tf.Tensor, wrt: tf.Tensor, rule: ReLURule) -> tuple[t
     """
     between = operations_between(wrt, score)
     inside = set(between)
-    definition = tf.GraphDef(versions=wrt.graph.graph_def_versions)
+    definition = tf.GraphDef(versions=wrt.graph.as_graph_def().versions)
     num_relus = 0
     for op in between:
         node = definition.node.add()
@@ -290,7 +253,7 @@ def _with_relu_rule(score: tf.Tensor, wrt: tf.Tensor, rule: ReLURule) -> tuple[t
 def _register(rule: ReLURule) -> str:
     """Return the name under which TensorFlow knows `rule` as an operation's gradient."""
     if rule not in _rule_names:
-        name = f"ReLURule_{uuid.uuid4().hex}"
+        name = f"ReLURule{next(_rule_numbers)}"
         tf.RegisterGradient(name)(rule)
         _rule_names[rule] = name
     return _rule_names[rule]
