@@ -15,12 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from cs231n import __version__
+from cs231n.style_presets import PRESETS
 
 app = typer.Typer(
-    help="Image gradients of a pretrained SqueezeNet.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
+    help="Image gradients of a pretrained SqueezeNet.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 
 
@@ -30,6 +28,8 @@ class Source(str, Enum):
     pypi = "pypi"
     course = "course"
 
+
+Preset = Enum("Preset", {name: name for name in PRESETS}, type=str)
 
 SourceOption = Annotated[
     Source | None,
@@ -51,7 +51,6 @@ WeightsOption = Annotated[
 
 def main() -> None:
     """Run the command line; bad input ends it with one sentence and exit code 2."""
-    sys.stdout.reconfigure(errors="replace")  # a file's name may hold what the terminal can't show
     try:
         app(prog_name="python -m cs231n")
     except (ValueError, OSError) as error:
@@ -75,17 +74,14 @@ def saliency(
 ) -> None:
     """Draw images and their saliency maps.
 
-    Explained is the class given by --label, else the network's first choice for each image.
+    Explained is the class given by --label; without it the sample's own labels, and for your own files
+    the network's first choice.
     """
     from scipy.special import softmax
 
     from cs231n import data_utils, image_utils, plotting
 
     plotting.check_figure_path(out)
-    if save_maps is not None and save_maps.resolve() == out.resolve():
-        raise ValueError(
-            f"--out and --save-maps are both {out}; give the maps a file of their own, like maps.h5."
-        )
     class_names = data_utils.class_names()
     asked = None if label is None else data_utils.find_class(label)
     X, y, names = _load_images(images, num)
@@ -98,28 +94,31 @@ def saliency(
     with SqueezeNet.pretrained(weights) as model:
         probabilities = softmax(model.compute_scores(preprocessed), axis=1)
         first = probabilities.argmax(axis=1)
-        explained = first if asked is None else [asked] * len(X)
-        maps = compute_saliency_maps(preprocessed, explained, model)
+        if asked is not None:
+            y = [asked] * len(X)
+        elif y is None:
+            y = first
+        maps = compute_saliency_maps(preprocessed, y, model)
 
     certainty = probabilities.max(axis=1)
-    if asked is not None:
-        titles = [f"explained: {class_names[asked]}"] * len(X)
-    else:
-        titles = None if y is None else [class_names[k] for k in y]
-    predictions = [(class_names[j], p) for j, p in zip(first, certainty, strict=True)]
-    plotting.save_figure(plotting.plot_saliency(X, maps, titles, predictions), out)
+    print_table(
+        ["image", "explained class", "network's first choice", "probability"],
+        [
+            [name, class_names[k], class_names[j], f"{p:.1%}"]
+            for name, k, j, p in zip(names, y, first, certainty, strict=True)
+        ],
+    )
+    figure = plotting.plot_saliency(
+        X,
+        maps,
+        titles=[class_names[k] for k in y],
+        predictions=[(class_names[j], p) for j, p in zip(first, certainty, strict=True)],
+    )
+    plotting.save_figure(figure, out)
+    print(f"Wrote {out}")
     if save_maps is not None:
-        _save_maps(save_maps, maps, explained, names)
-
-    labels = ["unknown"] * len(X) if y is None else [class_names[k] for k in y]
-    rows = [
-        [*row[:3], f"{row[3]:.1%}"]
-        for row in zip(names, labels, *zip(*predictions, strict=True), strict=True)
-    ]
-    print_table(["image", "label", "top prediction", "probability"], rows)
-    print(f"Explained: {'the top predictions' if asked is None else class_names[asked]}")
-    for written in filter(None, (out, save_maps)):
-        print(f"Wrote {written}")
+        _save_maps(save_maps, maps, y, names)
+        print(f"Wrote {save_maps}")
 
 
 @app.command()
@@ -253,6 +252,61 @@ def visualize(
 
 
 @app.command()
+def style(
+    content: Annotated[str, typer.Argument(help="Image file, or a picture of the kit: hopper.")],
+    style: Annotated[str, typer.Argument(help="Image file, or a drawing of the kit: swirls, shapes, waves.")],
+    preset: Annotated[Preset, typer.Option(help="Parameters, by what they are for.")] = Preset.starry_night,
+    size: Annotated[int, typer.Option(help="Length of the result's shorter side, in pixels.")] = 192,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the noise of inversion and texture.")] = 0,
+    out: Annotated[Path, typer.Option(help="The picture: .png, .jpg or .webp.")] = Path("style.png"),
+    gif: GifOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Give the content of one picture the style of another; Ctrl-C ends it with the image so far.
+
+    The presets inversion and texture start from noise; the one uses only the content's features, the other
+    only the style.
+    """
+    from cs231n import image_utils, plotting
+    from cs231n.sample_pictures import load_picture
+
+    image_utils.check_image_path(out)
+    if gif is not None:
+        plotting.check_animation_path(gif)
+    pictures = load_picture(content), load_picture(style)
+
+    # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.style_transfer import style_transfer
+
+    history, frames = [], []
+
+    def keep(step: int, image: Any, losses: Any) -> None:
+        history.append(losses)
+        if gif is not None and step % 5 == 0:
+            frames.append(image_utils.deprocess_image(image[0], rescale=True))
+
+    with SqueezeNet.pretrained(weights) as model:
+        parameters = {**PRESETS[preset.value], "image_size": size}
+        result = style_transfer(*pictures, **parameters, model=model, seed=seed, callback=keep)
+
+    print_table(
+        ["loss", "at the start", f"after {len(history) - 1} steps"],
+        [
+            [term, f"{first:,.0f}", f"{last:,.0f}"]
+            for term, first, last in zip(
+                ("content", "style", "total variation"), history[0], history[-1], strict=True
+            )
+        ],
+    )
+    image_utils.save_image(image_utils.deprocess_image(result[0], rescale=True), out)
+    print(f"Wrote {out}")
+    if gif is not None:
+        plotting.save_animation(frames, gif)
+        print(f"Wrote {gif}")
+
+
+@app.command()
 def weights(
     path: Annotated[
         Path | None,
@@ -279,12 +333,6 @@ def weights(
     print(f"weights      {describe(tensors)}")
     print(f"place        {path}")
     print(f"fingerprint  {fingerprint(tensors)}")
-    if export is not None:
-        write_hdf5(tensors, export)
-        print(f"Wrote {export}")
-    if install:
-        write_checkpoint(tensors, checkpoint_prefix())
-        print(f"Installed as {checkpoint_prefix()}")
     X, y, _ = data_utils.load_imagenet_val()
     with tf.Graph().as_default(), tf.Session() as sess:
         model = SqueezeNet(sess=sess)
@@ -293,6 +341,12 @@ def weights(
     top1 = (ranking[:, -1] == y).sum()
     top5 = (ranking[:, -5:] == y[:, None]).any(axis=1).sum()
     print(f"right        {top1} of {len(y)} images at top 1, {top5} at top 5")
+    if export is not None:
+        write_hdf5(tensors, export)
+        print(f"Wrote {export}")
+    if install:
+        write_checkpoint(tensors, checkpoint_prefix())
+        print(f"Installed as {checkpoint_prefix()}")
 
 
 @app.command()
@@ -312,7 +366,7 @@ def download_images(source: SourceOption = None, url: UrlOption = None, force: F
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; in a pipe it is as wide as its content needs, on a terminal it folds long cells."""
+    """Print a table; in a pipe it is as wide as its content, on a terminal it folds long cells."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -320,7 +374,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(*header, box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(*map(str, row))
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False, markup=False).print(table)
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
 
 
 def _load_images(files: list[Path] | None, num: int) -> tuple[Any, Any, list[str]]:
@@ -350,6 +404,6 @@ def _save_maps(path: Path, maps: Any, labels: Any, names: Sequence[str]) -> None
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("maps", data=maps, compression="gzip")
         file["labels"] = labels
-        file["images"] = [name.encode("utf-8", "replace") for name in names]
+        file["images"] = list(names)
         file.attrs["method"] = "saliency: max over channels of |d score / d image|"
         file.attrs["kit"] = __version__
