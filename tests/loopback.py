@@ -1,11 +1,19 @@
-"""A web server on loopback that behaves badly on request: the oracle of every test about downloads."""
+"""A web server and package index on loopback that behaves badly on request, for tests about downloads."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
+import os
 import threading
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from cs231n.downloads import PinnedPackage
 
 MOVED_PAGE = (
     b'<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN">\n<html><head>\n'
@@ -110,6 +118,45 @@ def serve(answers: dict[str, Answer]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def zip_of(files: Mapping[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """Return a zip of the given names and contents."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", compression) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return archive.getvalue()
+
+
+VALUES = bytes(range(256)) * 40
+WHEEL_NAME = "tiny_data-1.0-py3-none-any.whl"
+WHEEL = zip_of(
+    {
+        "tiny_data/values.bin": VALUES,
+        "tiny_data/more/values.bin": b"more",
+        "tiny_data/__init__.py": b"raise SystemExit('imported')",
+        "tiny_data-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n",
+        "tiny_data-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "tiny_data-1.0.dist-info/RECORD": b"",
+    }
+)
+PACKAGE = PinnedPackage("tiny-data", "1.0", "MIT", hashlib.sha256(WHEEL).hexdigest())
+"""The package that `package_index` offers; it carries two files named `values.bin`."""
+
+
+@contextlib.contextmanager
+def package_index(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Answer]]:
+    """Run an index that offers `PACKAGE`, and have pip ask only it; give its answers, to be changed."""
+    page = f'<!DOCTYPE html><html><body><a href="/{WHEEL_NAME}">{WHEEL_NAME}</a></body></html>'.encode()
+    answers = {"/simple/tiny-data/": html(page), f"/{WHEEL_NAME}": data(WHEEL)}
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    settings = {"CONFIG_FILE": os.devnull, "RETRIES": "0", "DEFAULT_TIMEOUT": "1", "NO_CACHE_DIR": "1"}
+    with serve(answers) as address:
+        for name, value in (settings | {"INDEX_URL": f"{address}/simple"}).items():
+            monkeypatch.setenv(f"PIP_{name}", value)
+        yield answers
 
 
 def _send(request: BaseHTTPRequestHandler, code: int, body: bytes, content_type: str) -> None:

@@ -1,10 +1,12 @@
 """A download is whole and as expected, or ends in one sentence that says what happened."""
 
+import errno
 import hashlib
 import importlib.util
 import io
 import os
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,17 +16,9 @@ import pytest
 from cs231n import downloads
 from cs231n.downloads import PinnedPackage, download_package, download_url, looks_like_html, read_archive
 from tests import loopback
+from tests.loopback import zip_of
 
 BODY = bytes(range(256)) * 40
-
-
-def zip_of(files, compression=zipfile.ZIP_STORED):
-    """Return a zip of the given names and contents."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", compression) as file:
-        for name, content in files.items():
-            file.writestr(name, content)
-    return archive.getvalue()
 
 
 # --- Files from the web ---------------------------------------------------------------------------------
@@ -123,7 +117,10 @@ def test_web_pages_are_told_from_data(content, expected):
 def test_base_names_are_matched_wherever_they_lie():
     """Folders do not matter, Windows' separators are separators, a Mac's shadow files are not the files."""
     files = {"b/data.bin": b"2", "a\\data.bin": b"1", "__MACOSX/._data.bin": b"-", "data.bin.txt": b"-"}
-    assert read_archive(zip_of(files), "data.bin", "The zip") == {"a\\data.bin": b"1", "b/data.bin": b"2"}
+    assert read_archive(zip_of(files), "data.bin", "The zip") == {
+        "a\\data.bin": b"1",
+        "b/data.bin": b"2",
+    }
 
 
 def test_names_in_an_archive_are_no_paths(tmp_path, monkeypatch):
@@ -178,31 +175,13 @@ def test_an_archive_without_the_file_says_so():
 
 # --- Packages through pip -------------------------------------------------------------------------------
 
-WHEEL = zip_of(
-    {
-        "tiny_data/values.bin": BODY,
-        "tiny_data/more/values.bin": b"more",
-        "tiny_data/__init__.py": b"raise SystemExit('imported')",
-        "tiny_data-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n",
-        "tiny_data-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "tiny_data-1.0.dist-info/RECORD": b"",
-    }
-)
-TINY = PinnedPackage("tiny-data", "1.0", "MIT", hashlib.sha256(WHEEL).hexdigest())
-FILE = "tiny_data-1.0-py3-none-any.whl"
+WHEEL, FILE, TINY = loopback.WHEEL, loopback.WHEEL_NAME, loopback.PACKAGE
 
 
 @pytest.fixture
 def index(monkeypatch):
-    """Run a package index on loopback that offers TINY; give its answers, to be changed."""
-    page = f'<!DOCTYPE html><html><body><a href="/{FILE}">{FILE}</a></body></html>'.encode()
-    answers = {"/simple/tiny-data/": loopback.html(page), f"/{FILE}": loopback.data(WHEEL)}
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    settings = {"CONFIG_FILE": os.devnull, "RETRIES": "0", "DEFAULT_TIMEOUT": "1", "NO_CACHE_DIR": "1"}
-    with loopback.serve(answers) as address:
-        for name, value in (settings | {"INDEX_URL": f"{address}/simple"}).items():
-            monkeypatch.setenv(f"PIP_{name}", value)
+    """Run a package index on loopback, which pip now asks; give its answers, to be changed."""
+    with loopback.package_index(monkeypatch) as answers:
         yield answers
 
 
@@ -214,7 +193,7 @@ def test_files_come_out_of_a_package_that_stays_uninstalled(index, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "random.py").write_text("raise SystemExit('a student wrote this')")
     files = download_package(TINY, "*.bin")
-    assert files == {"tiny_data/more/values.bin": b"more", "tiny_data/values.bin": BODY}
+    assert files == {"tiny_data/more/values.bin": b"more", "tiny_data/values.bin": loopback.VALUES}
     assert importlib.util.find_spec("tiny_data") is None
     assert os.listdir(tmp_path) == ["random.py"]
 
@@ -222,23 +201,23 @@ def test_files_come_out_of_a_package_that_stays_uninstalled(index, tmp_path, mon
 def test_a_moved_package_is_followed(index):
     """An index that redirects, as mirrors do, is followed."""
     index["/moved"], index[f"/{FILE}"] = index[f"/{FILE}"], loopback.redirect("/moved")
-    assert download_package(TINY, "values.bin")["tiny_data/values.bin"] == BODY
+    assert download_package(TINY, "values.bin")["tiny_data/values.bin"] == loopback.VALUES
 
 
 @pytest.mark.parametrize(
     ("path", "answer", "exception", "sentence"),
     [
-        (f"/{FILE}", loopback.data(zip_of({"values.bin": b"forged"})), ValueError, "has another SHA-256"),
-        (f"/{FILE}", loopback.html(), ValueError, "has another SHA-256"),
-        (f"/{FILE}", loopback.truncated(WHEEL), (ValueError, ConnectionError), "SHA-256|could not download"),
-        (f"/{FILE}", loopback.status(404), ConnectionError, r"could not download tiny-data 1\.0 \(.*404"),
-        (f"/{FILE}", loopback.status(500), ConnectionError, r"could not download tiny-data 1\.0 \(.*500"),
         (
             f"/{FILE}",
-            loopback.hang(WHEEL[:9]),
-            ConnectionError,
-            r"could not download tiny-data 1\.0 \(.*time",
+            loopback.data(zip_of({"values.bin": b"forged"})),
+            ValueError,
+            "has another SHA-256",
         ),
+        (f"/{FILE}", loopback.html(), ValueError, "has another SHA-256"),
+        (f"/{FILE}", loopback.data(WHEEL[:5000]), ValueError, "has another SHA-256"),
+        (f"/{FILE}", loopback.status(404), ConnectionError, r"could not download tiny-data 1\.0 \(.*404"),
+        (f"/{FILE}", loopback.status(500), ConnectionError, r"could not download tiny-data 1\.0 \(.*500"),
+        (f"/{FILE}", loopback.hang(WHEEL[:9]), ConnectionError, r"tiny-data 1\.0 broke off before its end"),
         ("/simple/tiny-data/", loopback.status(404), ConnectionError, "reaches no index that offers"),
         ("/simple/tiny-data/", loopback.status(500), ConnectionError, "reaches no index that offers"),
         ("/simple/tiny-data/", loopback.hang(), ConnectionError, "reaches no index that offers"),
@@ -251,6 +230,38 @@ def test_each_failure_of_pip_has_its_sentence(index, path, answer, exception, se
     with pytest.raises(exception, match=sentence) as caught:
         download_package(TINY, "values.bin")
     assert "\n" not in str(caught.value)
+
+
+DOWNLOAD_LIMITED = """
+import resource, sys
+from cs231n.downloads import download_package
+from tests import loopback
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    download_package(loopback.PACKAGE, "values.bin")
+except OSError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_pip_on_a_full_disk_is_no_broken_network(index):
+    """Where the 11 kB of the package do not fit on the disk, the sentence does not blame the network."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", DOWNLOAD_LIMITED], env=environment, capture_output=True, text=True
+    )
+    assert done.stderr == (
+        "pip cannot store tiny-data 1.0: the disk is full; free some space, or set TMPDIR to a folder on "
+        "another disk.\n"
+    )
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_known_by_its_number(number):
+    """A full disk, a used-up quota and a file too large are told from the network in any language."""
+    complaint = f"ERROR: Could not install packages due to an OSError: {OSError(number, 'plein')}\n"
+    assert "the disk is full" in str(downloads._pip_failure(TINY, complaint))
 
 
 def test_a_release_that_is_gone_is_named(index):

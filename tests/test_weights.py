@@ -310,7 +310,11 @@ def cut(path):
         (swap, ValueError, "are swapped"),
         (lambda p: flip_a_bit(data_of(p)), ValueError, "data of .* is damaged"),
         (lambda p: flip_a_bit(index_of(p)), ValueError, "index of .* is damaged"),
-        (lambda p: cut(data_of(p)), ValueError, "data of .* is damaged, cut short"),
+        (
+            lambda p: cut(data_of(p)),
+            ValueError,
+            "data of .* is cut short: 4,940,984 bytes, expected at least 4,941,984;",
+        ),
         (lambda p: cut(index_of(p)), ValueError, "index of .* is damaged, cut short"),
         (make_v1, ValueError, r"single file; expected the prefix of the pair .*old format \(V1\)"),
     ],
@@ -397,6 +401,23 @@ def test_hdf5_keeps_every_bit(numbers, tmp_path):
     assert_same(read_weights(tmp_path / "w.h5"), numbers)
     with h5py.File(tmp_path / "w.h5") as file:
         assert file.attrs["fingerprint"] == fingerprint(numbers)
+
+
+def test_hdf5_is_known_by_its_content(numbers, tmp_path):
+    """Under any name it is read as what it is."""
+    for name in ("w", "w.ckpt", "w.H5", "w.index"):
+        write_hdf5(numbers, tmp_path / name)
+        assert_same(read_weights(tmp_path / name), numbers)
+
+
+def test_only_the_keras_layout_takes_a_convention(numbers, prefix, tmp_path):
+    """A convention for weights that are for the kit's input already is refused, and not ignored."""
+    write_hdf5(numbers, tmp_path / "w.h5")
+    for path in (prefix, tmp_path / "w.h5"):
+        with pytest.raises(
+            ValueError, match=r"^The input convention 'caffe' was given .*; give one only"
+        ):
+            read_weights(path, "caffe")
 
 
 def test_hdf5_of_other_numbers_than_stated_is_damaged(numbers, tmp_path):
