@@ -45,10 +45,12 @@ Method = Callable[..., np.ndarray]
 _Variants = Callable[[slice], Iterator[tuple[np.ndarray, np.ndarray]]]
 
 BLACK = (0 - SQUEEZENET_MEAN) / SQUEEZENET_STD
-"""A black pixel as the network takes it, per channel."""
+"""A black pixel as the network takes it, per channel: a baseline for integrated gradients."""
 
-QUADRATURES = ("gauss-legendre", "riemann")
+QUADRATURES = ("geometric", "gauss-legendre", "riemann")
 REDUCTIONS = ("max_abs", "sum", "positive")
+
+_GROWTH = 6.0  # of the geometric quadrature: its points' distances grow from first to last e^6-fold
 
 
 def gradient(
@@ -296,7 +298,7 @@ def integrated_gradients(
     *,
     baseline: npt.ArrayLike | None = None,
     steps: int = 50,
-    quadrature: str = "gauss-legendre",
+    quadrature: str = "geometric",
     return_error: bool = False,
     sess: tf.Session | None = None,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -310,13 +312,16 @@ def integrated_gradients(
     X, y, model, sess, batch_size
         As for `gradient`.
     baseline : array_like of float, shape (3,), (H, W, 3) or (N, H, W, 3), optional
-        b, preprocessed: one colour, one image, or one for each image. Default: black, the paper's choice
-        for images. Black pixels then get nothing; practice often takes the mean colour, which is 0.
+        b, preprocessed: one colour, one image, or one for each image. Default: 0, ImageNet's mean colour,
+        so that t is the contrast of the image on the way. The paper takes `BLACK`, which leaves dark
+        objects without attribution. Pixels of the baseline's colour never get any.
     steps : int
         Points at which the gradient is computed; the paper finds 20 to 300 enough.
-    quadrature : {"gauss-legendre", "riemann"}
-        Where the points are and how they are weighted. The paper's sum is Riemann's, with
-        t = 1/steps, 2/steps, …, 1; for as many steps Gauss–Legendre comes closer to the integral.
+    quadrature : {"geometric", "gauss-legendre", "riemann"}
+        Where the points are and how they are weighted. Riemann, the paper's: t = 1/steps, 2/steps, …, 1.
+        Gauss–Legendre: closer to the integral for smooth functions. Geometric: Gauss–Legendre with
+        ``t = (e^6u − 1) / (e^6 − 1)`` for u in [0, 1], for the score changes with the logarithm of the
+        contrast, nearly all of it at low ones.
     return_error : bool
         Return the completeness error as well.
 
@@ -336,7 +341,7 @@ def integrated_gradients(
     Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks. ICML 2017, sections 3 and 5.
     """
     X, y, batch_size = _check(X, y, batch_size)
-    baseline = _check_baseline(BLACK if baseline is None else baseline, X)
+    baseline = _check_baseline(np.zeros(3) if baseline is None else baseline, X)
     nodes, weights = _nodes(quadrature, check_positive_integer(steps, "steps"))
     difference = X - baseline
 
@@ -703,10 +708,15 @@ def _nodes(quadrature: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return where between 0 and 1 to compute the integrand, and the weights of its values, float64."""
     if quadrature == "riemann":
         return np.arange(1, steps + 1) / steps, np.full(steps, 1 / steps)
+    if quadrature not in QUADRATURES:
+        raise ValueError(f"quadrature is {quadrature!r}; expected one of {', '.join(QUADRATURES)}.")
+    nodes, weights = np.polynomial.legendre.leggauss(steps)  # for the integral from -1 to 1
+    u, weights = (nodes + 1) / 2, weights / 2
     if quadrature == "gauss-legendre":
-        nodes, weights = np.polynomial.legendre.leggauss(steps)  # for the integral from -1 to 1
-        return (nodes + 1) / 2, weights / 2
-    raise ValueError(f"quadrature is {quadrature!r}; expected one of {', '.join(QUADRATURES)}.")
+        return u, weights
+    return np.expm1(_GROWTH * u) / np.expm1(_GROWTH), weights * _GROWTH * np.exp(_GROWTH * u) / np.expm1(
+        _GROWTH
+    )
 
 
 def _blur(spectrum: np.ndarray, sigma: float) -> np.ndarray:
