@@ -254,7 +254,7 @@ def _load_images(files: list[Path] | None, num: int) -> tuple[Any, Any, list[str
 
 
 def _save_maps(path: Path, maps: dict[str, Any], labels: Any, names: Sequence[str]) -> None:
-    """Write each method's maps with what they are maps of: as `maps`, or if there are several `maps/METHOD`."""
+    """Write the maps with what they are maps of: as `maps`, or `maps/METHOD` if there are several methods."""
     import h5py
 
     from cs231n.paths import whole_file

@@ -34,26 +34,26 @@ _STAGES = (LAYERS[0], LAYERS[-1])
 _REPORT = """\
 # The attribution methods, compared
 
-Written by `python -m cs231n compare-methods --out docs/methods.md` (kit {kit}): {num} images of the sample, seed
-{seed}, {processors} processors, {minutes:.1f} minutes. Weights: {weights}. Every method has its default
+Written by `python -m cs231n compare-methods --out docs/methods.md` (kit {kit}): {num} images of the sample,
+seed {seed}, {processors} processors, {minutes:.1f} minutes. Weights: {weights}. Every method has its default
 settings and explains the image's own label. Figures are means over the images.
 
 {table}
 
-- **Deletion**: area under the curve of the label's probability while pixels turn grey, highest in the map first;
-  lower is better. **Insertion**: the same while a blurred image gets its pixels back; higher is better. Both in
-  {steps} steps (Petsiuk et al. 2018). Compare with `random_map`.
-- **Classifier random, all layers random**: rank correlation between the maps (without signs) of the trained network
-  and of one whose classifier, or all of whose layers, were re-initialised; **SSIM**, the structural similarity in the
-  second case, of maps capped at their 99 % quantile (Adebayo et al. 2018). A method that stays near 1 does not show
-  what the network learnt. The two controls never see the network and have 1. Images whose label the randomised
-  network scores zero whatever the picture are left out.
+- **Deletion**: area under the curve of the label's probability while pixels turn grey, those highest in the
+  map first; lower is better. **Insertion**: the same while a blurred image gets its pixels back; higher is
+  better. Both in {steps} steps (Petsiuk et al. 2018); compare them with `random_map`.
+- **Classifier random, all layers random**: rank correlation between the maps, without signs, of the trained
+  network and of one whose classifier, or all of whose layers, were re-initialised; **SSIM**: the structural
+  similarity in the second case, of maps capped at their 99 % quantile (Adebayo et al. 2018). A method that
+  stays near 1 does not show what the network learnt. Left out are images whose label the randomised network
+  scores zero whatever the picture.
 - **Like edges**: rank correlation of the maps with the strength of the image's edges.
 - **ms per image**: all images in one call.
 
-`edge_detector` and `random_map` are controls, not methods. No column says that a map is right: deletion and
-insertion show the network images unlike any it was trained on, and a map that changes with the weights can
-still be wrong.
+`edge_detector` and `random_map` are controls that never see the network, not methods. No column says that
+a map is right: deletion and insertion show the network images unlike any it was trained on, and a map that
+changes with the weights can still be wrong.
 """
 
 
