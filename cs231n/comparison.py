@@ -205,14 +205,20 @@ def _compare(
         for curve in (deletion_curve, insertion_curve)
     )
     randomized = randomization_test(X, y, model, method, layers=_STAGES, seed=seed, batch_size=batch_size)
-    top, bottom = np.nanmean(randomized.rank_correlation, axis=1)
+    top, bottom = map(_mean_of_defined, randomized.rank_correlation)
     return Comparison(
         method=name,
         deletion=deletion,
         insertion=insertion,
         top_randomized=top,
         all_randomized=bottom,
-        ssim_all_randomized=np.nanmean(randomized.ssim[-1]),
+        ssim_all_randomized=_mean_of_defined(randomized.ssim[-1]),
         edges=rank_correlation(maps, edges).mean(),
         milliseconds=1e3 * seconds / len(maps),
     )
+
+
+def _mean_of_defined(values: np.ndarray) -> float:
+    """Return the mean of all that are not NaN; NaN if there are none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else np.nan

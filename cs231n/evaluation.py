@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import trapezoid
-from scipy.ndimage import gaussian_filter1d, sobel
+from scipy.ndimage import correlate1d, gaussian_filter1d
 from scipy.special import softmax
 from scipy.stats import rankdata
 
@@ -163,7 +163,7 @@ def randomized_models(
     ----------
     model : SqueezeNet
         Stays as it is. What is yielded is a copy in a graph and session of its own, always the same one:
-        be done with it before asking for the next layer.
+        be done with it before asking for the next layer. Its session ends with the iterator.
     seed : int
         Draws the new weights.
     sess : tf.Session, optional
@@ -204,7 +204,11 @@ def edge_detector(
         The magnitude of Sobel's gradient, the largest of the three channels.
     """
     X = check_images(X)
-    return np.hypot(sobel(X, axis=1), sobel(X, axis=2)).max(axis=-1)
+    down, right = (
+        correlate1d(correlate1d(X, [-1, 0, 1], axis=along), [1, 2, 1], axis=across)
+        for along, across in ((1, 2), (2, 1))
+    )
+    return np.hypot(down, right).max(axis=-1)
 
 
 def rank_correlation(maps: npt.ArrayLike, others: npt.ArrayLike) -> np.ndarray:
@@ -445,8 +449,8 @@ def _initial_value(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
 def _ssim_of_maps(original: np.ndarray, changed: np.ndarray) -> np.ndarray:
     """Return the SSIM of maps as figures show them, relative to their 99 % quantiles; NaN for flat ones."""
     ssim = structural_similarity(_as_shown(original), _as_shown(changed))
-    flat = np.ptp(changed, axis=(1, 2)) == 0
-    return np.where(flat, np.nan, ssim)
+    flat = [np.ptp(maps, axis=(1, 2)) == 0 for maps in (original, changed)]
+    return np.where(np.logical_or(*flat), np.nan, ssim)
 
 
 def _as_shown(maps: np.ndarray) -> np.ndarray:
