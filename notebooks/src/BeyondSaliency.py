@@ -145,9 +145,9 @@ expected = attribution.smoothgrad(X, y, model, samples=25, seed=0)
 print("largest error:", np.abs(smooth - expected).max() / np.abs(expected).max())  # below 0.0001
 
 # %% [markdown]
-# Many of the specks are gone, and shapes come out: the strawberries, the outlines of the conkers. The fine grid
-# that stays is the network's own: its first convolution and its first pool both go in steps of two pixels, so
-# every fourth pixel is in a like position.
+# Many of the specks are gone, and shapes come out: the strawberries, the outlines of the conkers. The fine
+# grid that stays is the network's own: its first convolution and its first pool both go in steps of two
+# pixels, so every fourth pixel is in a like position.
 
 # %%
 smooth = saliency_map(smooth)
