@@ -451,11 +451,9 @@ def _spread(n: int, at_most: int) -> list[int]:
 
 def _save_maps(path: Path, maps: dict[str, Any], labels: Any, names: Sequence[str]) -> None:
     """Write the maps with what they are maps of: as `maps`, or `maps/METHOD` if there are several methods."""
-    import h5py
+    from cs231n.hdf5 import new_hdf5
 
-    from cs231n.paths import whole_file
-
-    with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         for method, array in maps.items():
             dataset = f"maps/{method}" if len(maps) > 1 else "maps"
             file.create_dataset(dataset, data=array, compression="gzip").attrs["method"] = method

@@ -414,9 +414,7 @@ def test_only_the_keras_layout_takes_a_convention(numbers, prefix, tmp_path):
     """A convention for weights that are for the kit's input already is refused, and not ignored."""
     write_hdf5(numbers, tmp_path / "w.h5")
     for path in (prefix, tmp_path / "w.h5"):
-        with pytest.raises(
-            ValueError, match=r"^The input convention 'caffe' was given .*; give one only"
-        ):
+        with pytest.raises(ValueError, match=r"^The input convention 'caffe' was given .*; give one only"):
             read_weights(path, "caffe")
 
 

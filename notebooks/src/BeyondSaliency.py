@@ -16,13 +16,15 @@
 
 # %%
 import functools
+import io
 
-import matplotlib
 import numpy as np
 import tensorflow.compat.v1 as tf
 
 tf.logging.set_verbosity(tf.logging.ERROR)  # no notes that this style of TensorFlow is old
 tf.disable_v2_behavior()
+
+from IPython.display import Image
 
 from cs231n import attribution, evaluation, plotting
 from cs231n.attribution import saliency_map
@@ -31,8 +33,6 @@ from cs231n.data_utils import load_imagenet_val
 from cs231n.gradients import image_gradient
 from cs231n.image_utils import preprocess_image
 from cs231n.paths import checkpoint_prefix
-
-matplotlib.rcParams["savefig.dpi"] = 60  # small pictures: maps full of noise make large files
 
 tf.reset_default_graph()
 sess = tf.Session()
@@ -43,9 +43,18 @@ X = preprocess_image(X_raw)
 names = [class_names[label] for label in y]
 
 
-def show(**maps):
+def as_jpeg(figure):
+    """Return a figure of images as a JPEG at half their size; as PNG, maps full of noise make huge files."""
+    panel = figure.axes[0].get_position().width * figure.get_figwidth()  # inches for 224 pixels
+    file = io.BytesIO()
+    figure.savefig(file, format="jpeg", dpi=112 / panel, pil_kwargs={"quality": 85})
+    return Image(file.getvalue(), format="jpeg")
+
+
+def show(images=slice(None), **maps):
     """Show the maps of several methods beside the images they explain."""
-    return plotting.plot_methods(X_raw, maps, names)
+    chosen = {name: one[images] for name, one in maps.items()}
+    return as_jpeg(plotting.plot_methods(X_raw[images], chosen, names[images]))
 
 
 # %% [markdown]
@@ -58,7 +67,7 @@ def show(**maps):
 
 # %%
 gradient = saliency_map(attribution.gradient(X, y, model))
-show(gradient=gradient)
+as_jpeg(plotting.plot_saliency(X_raw, gradient, names))
 
 # %% [markdown]
 # How could one say in a number that a map is "on the object"? Below are boxes around the objects, drawn by
@@ -102,9 +111,9 @@ print(f"gradient: {density(gradient):.2f} times denser on the objects")
 # %% [markdown]
 # ## Task 1: SmoothGrad
 #
-# The network's score is a function with millions of tiny kinks, one where each ReLU switches, and its gradient
-# jumps at every one. Smilkov et al. (2017) average over the neighbourhood: add noise to the image, again and
-# again, and take the mean of the gradients,
+# The network's score is a function with millions of tiny kinks, one where each ReLU switches, and its
+# gradient jumps at every one. Smilkov et al. (2017) average over the neighbourhood: add noise to the image,
+# again and again, and take the mean of the gradients,
 #
 # $$\frac{1}{n} \sum_{k=1}^{n} \frac{\partial F}{\partial x}\,(x + \sigma \varepsilon_k), \qquad
 #   \varepsilon_k \sim N(0, 1), \qquad \sigma = \text{level} \cdot (\max x - \min x).$$
@@ -136,13 +145,27 @@ expected = attribution.smoothgrad(X, y, model, samples=25, seed=0)
 print("largest error:", np.abs(smooth - expected).max() / np.abs(expected).max())  # below 0.0001
 
 # %% [markdown]
-# The specks have become shapes: the dog's face, the outlines of the fruit. And the number agrees with the eye.
+# Many of the specks are gone, and shapes come out: the strawberries, the outlines of the conkers. The fine
+# grid that stays is the network's own: its first convolution and its first pool both go in steps of two
+# pixels, so every fourth pixel is in a like position.
 
 # %%
 smooth = saliency_map(smooth)
-print(f"gradient:   {density(gradient):.2f} times denser on the objects")
-print(f"SmoothGrad: {density(smooth):.2f} times")
-show(gradient=gradient, smoothgrad=smooth)
+show(slice(3, None), gradient=gradient, smoothgrad=smooth)
+
+# %% [markdown]
+# Cleaner to the eye; is there a number for it? If specks are chance, noise that nobody can see, one per cent
+# of the image's range, must scatter them anew. So compute each map again for such an image, and correlate it
+# with the first one. (`evaluation.rank_correlation` is explained in Task 4; 1 means the same map, 0 nothing
+# in common.)
+
+# %%
+spread = X.max(axis=(1, 2, 3), keepdims=True) - X.min(axis=(1, 2, 3), keepdims=True)
+X_noisy = X + 0.01 * spread * np.random.default_rng(9).standard_normal(X.shape, dtype=np.float32)
+gradient_again = saliency_map(attribution.gradient(X_noisy, y, model))
+smooth_again = saliency_map(smoothgrad(X_noisy, y, epsilon, model))
+print(f"gradient:   {evaluation.rank_correlation(gradient, gradient_again).mean():.2f}")
+print(f"SmoothGrad: {evaluation.rank_correlation(smooth, smooth_again).mean():.2f}")
 
 
 # %% [markdown]
@@ -152,11 +175,13 @@ show(gradient=gradient, smoothgrad=smooth)
 # nothing. Sundararajan et al. (2017) therefore add up the gradient on the whole way from a *baseline* b,
 # an image without anything in it, to the image x:
 #
-# $$(x - b) \cdot \int_0^1 \frac{\partial F}{\partial x}\,\bigl(b + t\,(x - b)\bigr)\,dt \;\approx\;
-#   (x - b) \cdot \frac{1}{n} \sum_{k=1}^{n} \frac{\partial F}{\partial x}\,\bigl(b + \tfrac{k}{n} (x - b)\bigr).$$
+# $$(x - b) \cdot \int_0^1 \frac{\partial F}{\partial x}\,\bigl(b + t\,(x - b)\bigr)\,dt
+#   \;\approx\; (x - b) \cdot
+#   \frac{1}{n} \sum_{k=1}^{n} \frac{\partial F}{\partial x}\,\bigl(b + \tfrac{k}{n} (x - b)\bigr).$$
 #
 # This has a property that few methods have, *completeness*: by the fundamental theorem of calculus the
-# attributions of all pixels add up to F(x) − F(b). Nothing is lost and nothing is invented, and you can check it.
+# attributions of all pixels add up to F(x) − F(b). Nothing is lost and nothing is invented, and you can
+# check it.
 
 
 # %%
@@ -181,14 +206,14 @@ expected = attribution.integrated_gradients(X, y, model, steps=50, quadrature="r
 print("largest error:", np.abs(integrated - expected).max() / np.abs(expected).max())  # below 0.0001
 
 # %% [markdown]
-# Now the completeness test. How far is the sum of the attributions from F(x) − F(b), in percent of it? More steps
-# bring the sum closer to the integral. So do better places for the steps: almost all of the score is gained
-# while the contrast is still low, and `attribution.integrated_gradients` puts its points there.
+# Now the completeness test. How far is the sum of the attributions from F(x) − F(b), in percent of it? More
+# steps bring the sum closer to the integral. So do better places for the steps: almost all of the score is
+# gained while the contrast is still low, and `attribution.integrated_gradients` puts its points there.
 
 
 # %%
 def completeness_error(attributions):
-    """Return by how many percent the attributions' sums miss the difference of the scores, the worst of all."""
+    """Return by how many percent the attributions' sums miss the difference of the scores, at the worst."""
     ### BEGIN SOLUTION Task 2b: completeness
     #: Hint: model.compute_scores(X) returns the scores of all classes, (N, 1000).
     rows = np.arange(len(X))
@@ -198,9 +223,8 @@ def completeness_error(attributions):
     ### END SOLUTION
 
 
-print(
-    f" 5 steps, equal:       {completeness_error(integrated_gradients(X, y, baseline, model, steps=5)):6.2f} %"
-)
+few = integrated_gradients(X, y, baseline, model, steps=5)
+print(f" 5 steps, equal:       {completeness_error(few):6.2f} %")
 print(f"50 steps, equal:       {completeness_error(integrated):6.2f} %")
 better = attribution.integrated_gradients(X, y, model, steps=50)
 print(f"50 steps, well placed: {completeness_error(better):6.2f} %")
@@ -213,21 +237,21 @@ print(f"gradient times input:  {completeness_error(X * attribution.gradient(X, y
 # baseline say about a black beetle?
 #
 # ### BEGIN SOLUTION
-# Nothing: x − b is zero wherever the image has the baseline's colour, so a black beetle on white paper would get
-# no attribution, and the paper all of it.
+# Nothing: x − b is zero wherever the image has the baseline's colour, so a black beetle on white paper would
+# get no attribution, and the paper all of it.
 # ### END SOLUTION
 
 # %% [markdown]
 # ## Task 3: guided backpropagation
 #
-# The third idea (Springenberg et al. 2015) bends the gradient itself. Backwards through a ReLU
-# with input z, the gradient passes where z was positive. *Guided* backpropagation also drops every negative gradient
-# that arrives, so that only positive influence on positive activations is followed. That is no longer the
+# The third idea (Springenberg et al. 2015) bends the gradient itself. Backwards through a ReLU with input z,
+# the gradient passes where z was positive. *Guided* backpropagation also drops every negative gradient that
+# arrives, so that only positive influence on positive activations is followed. That is no longer the
 # gradient of anything. The deconvnet (Zeiler & Fergus 2014) drops the negative gradients, but ignores z.
 #
-# You write the rule: a function of the ReLU's operation in the graph and of the gradient that arrives at its output.
-# `op.outputs[0]` is the ReLU's output. `image_gradient` puts the rule in the place of TensorFlow's own, in a
-# second view of the graph.
+# You write the rule: a function of the ReLU's operation in the graph and of the gradient that arrives at its
+# output. `op.outputs[0]` is the ReLU's output. `image_gradient` puts the rule in the place of TensorFlow's
+# own, in a second view of the graph.
 
 
 # %%
@@ -270,14 +294,21 @@ def concentration(maps):
 
 for name, maps in {"gradient": gradient, "SmoothGrad": smooth, "guided": guided}.items():
     print(f"{name:10}  {concentration(maps):4.0%} of it in a twentieth of the pixels")
-show(gradient=gradient, smoothgrad=smooth, integrated_gradients=integrated, guided_backprop=guided)
+show(
+    slice(3, None),
+    gradient=gradient,
+    smoothgrad=smooth,
+    integrated_gradients=integrated,
+    guided_backprop=guided,
+)
 
 # %% [markdown]
 # ## And the others
 #
-# Grad-CAM (Selvaraju et al. 2017) does not go back to the image at all. It stops at the last feature layer, 13 × 13
-# positions, and adds up its channels by how much each raises the score: coarse, but on the object. Occlusion
-# needs no gradient: it covers the image with a grey square, place after place, and watches the score fall.
+# Grad-CAM (Selvaraju et al. 2017) does not go back to the image at all. It stops at the last feature layer,
+# 13 × 13 positions, and adds up its channels by how much each raises the score: coarse, but on the object.
+# Occlusion needs no gradient: it covers the image with a grey square, place after place, and watches the
+# score fall.
 
 # %%
 grad_cam = attribution.grad_cam(X, y, model)
@@ -293,14 +324,12 @@ everything = {
 }
 for name, maps in everything.items():
     hits = evaluation.pointing_game(maps, boxes, tolerance=0)
-    print(
-        f"{name:20}  {density(maps):.2f} times denser on the objects, strongest pixel on it: {hits.sum()} of 5"
-    )
+    print(f"{name:20}  {density(maps):.2f} times denser on the objects; strongest pixel: {hits.sum()} of 5")
 show(**everything)
 
 # %% [markdown]
-# Look at the last column. It is an edge detector, sixty years old, that has never heard of dogs. Beside the others
-# it does not look out of place.
+# Look at the last column. It is an edge detector, sixty years old, that has never heard of dogs. Beside the
+# others it does not look out of place; and it is denser on the objects than chance, for objects have edges.
 
 # %% [markdown]
 # ## Task 4: which of them survive the randomisation test?
@@ -330,8 +359,9 @@ print("gradient and SmoothGrad:  ", round(rank_correlation(gradient[0], smooth[0
 print("the same, by the library: ", evaluation.rank_correlation(gradient, smooth)[0].round(3))
 
 # %% [markdown]
-# Before you run the next cell, write down what you expect. Which of gradient, SmoothGrad, integrated gradients, guided
-# backpropagation, deconvnet and Grad-CAM will change most when the classifier forgets, which least?
+# Before you run the next cell, write down what you expect. Which of gradient, SmoothGrad, integrated
+# gradients, guided backpropagation, deconvnet and Grad-CAM will change most when the classifier forgets,
+# which least?
 
 # %%
 candidates = {
@@ -355,22 +385,23 @@ results = {
 
 # %%
 scale = plotting.ColorScale()
-plotting.image_grid(
+figure = plotting.image_grid(
     [scale.rgb(np.stack([result.original[0], *result.maps[:, 0]])) for result in results.values()],
     row_labels=[name.replace("_", " ") for name in results],
-    column_titles=["trained", *(f"down to {stage.split('/')[1]}" for stage in stages)],
+    column_titles=["trained", *(f"down to {stage}" for stage in stages)],
 )
+as_jpeg(figure)
 
 # %% [markdown]
-# And all five: the rank correlation with the trained network's map. (Where a randomised network gives the label a score of
-# zero, whatever the image, there is nothing to explain; such images are left out.)
+# And all five: the rank correlation with the trained network's map. (Where a randomised network gives the
+# label a score of zero, whatever the image, there is nothing to explain; such images are left out.)
 
 # %%
 curves = {name: np.nanmean(result.rank_correlation, axis=1) for name, result in results.items()}
 for name, curve in curves.items():
     print(f"{name:20} ", "  ".join(f"{value:5.2f}" for value in curve))
 plotting.plot_lines(
-    [stage.split("/")[1] for stage in stages],
+    stages,
     curves,
     x_label="randomised from the classifier down to",
     y_label="rank correlation",
@@ -388,25 +419,27 @@ print(
 )
 
 # %% [markdown]
-# Guided backpropagation and the deconvnet barely move while the upper layers forget which class is which: the crispest
-# picture of all is for the most part a picture of the *image*, sharpened by the lower layers. Grad-CAM, the coarsest,
-# changes at once. Beautiful and true are different things.
+# Guided backpropagation and the deconvnet barely move while the upper layers forget which class is which:
+# the crispest picture of all is for the most part a picture of the *image*, sharpened by the lower layers.
+# Grad-CAM, the coarsest, changes at once. Beautiful and true are different things.
 #
-# Why do guided backpropagation and the deconvnet behave so? Think of what happens to the signs on the way back.
+# Why do guided backpropagation and the deconvnet behave so? Think of what happens to the signs on the way
+# back.
 #
 # ### BEGIN SOLUTION
-# With negative gradients dropped at every ReLU, what goes down is a sum of positive terms, and it hardly matters
-# which units it started from: after a few layers the same strongly active units win, whatever the class.
-# They are those on edges and textures. (Nie et al. 2018 show that both methods come close to recovering
-# the image.)
+# With negative gradients dropped at every ReLU, what goes down is a sum of positive terms, and it hardly
+# matters which units it started from: after a few layers the same strongly active units win, whatever the
+# class. They are those on edges and textures. (Nie et al. 2018 show that both methods come close to
+# recovering the image.)
 # ### END SOLUTION
 
 # %% [markdown]
 # ## A second test: deletion and insertion
 #
-# Does the network itself agree that these pixels matter? Turn pixels grey, those highest in the map first, and watch the
-# label's probability fall (*deletion*: a small area under the curve is good). Or give a blurred image its sharp pixels back
-# (*insertion*: a large area is good; Petsiuk et al. 2018). A random order shows what any map could do.
+# Does the network itself agree that these pixels matter? Turn pixels grey, those highest in the map first,
+# and watch the label's probability fall (*deletion*: a small area under the curve is good). Or give a
+# blurred image its sharp pixels back (*insertion*: a large area is good; Petsiuk et al. 2018). A random
+# order shows what any map could do.
 
 # %%
 ranked = {
@@ -430,20 +463,24 @@ plotting.plot_lines(
 )
 
 # %% [markdown]
+# The edge detector, which knows nothing, does as well at insertion as the best: the sharp edges come back
+# first, and edges on a blurred ground are what this network recognises things by. At deletion it is worse
+# than chance. So the test has a taste of its own, and one test is not enough.
+#
 # ## What to keep
 #
-# - A map answers one question, and each method another one: what would change the score by a little (gradient), what made up
-#   the score on the way from grey (integrated gradients), where the evidence lies (Grad-CAM), what the score loses
-#   (occlusion). Name the question before you show the picture.
+# - A map answers one question, and each method another one: what would change the score by a little
+#   (gradient), what made up the score on the way from grey (integrated gradients), where the evidence lies
+#   (Grad-CAM), what the score loses (occlusion). Name the question before you show the picture.
 # - Look at the control, too. What the edge detector does as well is no evidence of understanding.
-# - No test here proves a map right. Each can prove one wrong, and guided backpropagation, which looks best, fails the
-#   most telling one.
+# - No test here proves a map right. Each can prove one wrong, and guided backpropagation, which looks best,
+#   fails the most telling one.
 #
-# Which method would you show to a doctor who asks why a network calls a shadow a tumour, and what would you say along
-# with it?
+# Which method would you show to a doctor who asks why a network calls a shadow a tumour, and what would you
+# say along with it?
 #
 # ### BEGIN SOLUTION
-# One that passed the randomisation test on this very network, say Grad-CAM or SmoothGrad, together with the same
-# map for the runner-up class and for a network with random weights; and the sentence that it shows where the
-# network looked, not that it looked for the right reason.
+# One that passed the randomisation test on this very network, say Grad-CAM or SmoothGrad, together with the
+# same map for the runner-up class and for a network with random weights; and the sentence that it shows
+# where the network looked, not that it looked for the right reason.
 # ### END SOLUTION
