@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, zoom
 
 from cs231n.downloads import download_url
 from cs231n.validation import as_array, check_images, check_positive_integer
@@ -113,6 +113,27 @@ def blur_image(X: npt.ArrayLike, sigma: float = 1) -> np.ndarray:
     if not (isinstance(sigma, numbers.Real) and 0 < sigma < np.inf):
         raise ValueError(f"sigma is {sigma!r}; expected a number of pixels above 0.")
     return gaussian_filter1d(gaussian_filter1d(X, sigma, axis=1), sigma, axis=2)
+
+
+def upsample_maps(maps: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Return maps enlarged to the size of their images, bilinearly.
+
+    A map's positions are taken for the centres of equal tiles that cover the image; beyond the outermost
+    centres the values stay the same.
+
+    Parameters
+    ----------
+    maps : ndarray of float, shape (N, h, w)
+        Or any number of axes after the first.
+    size : tuple of int
+        (H, W) of the result.
+
+    Returns
+    -------
+    ndarray, shape (N, H, W)
+    """
+    factors = [new / old for new, old in zip(size, maps.shape[1:], strict=True)]
+    return zoom(maps, (1, *factors), order=1, mode="nearest", grid_mode=True)
 
 
 def load_image(filename: str | os.PathLike, size: int | None = None) -> np.ndarray:

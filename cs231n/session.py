@@ -68,11 +68,15 @@ def run(sess: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray]) ->
         return sess.run(fetches, feed_dict=feed)
     except tf.errors.FailedPreconditionError as error:
         raise ValueError(
-            "The network has no weights in this session; build it with SqueezeNet(save_path=..., sess=sess), "
-            "or run tf.global_variables_initializer() for random ones."
+            f"The network has no weights in this session ({_reason(error)}); load them, for a SqueezeNet "
+            "with SqueezeNet(save_path=..., sess=sess), or run tf.global_variables_initializer() for random "
+            "ones."
         ) from error
     except tf.errors.InvalidArgumentError as error:
-        raise ValueError(f"TensorFlow refuses its input: {str(error.message).splitlines()[0]}") from error
+        raise ValueError(
+            f"The network cannot compute this ({_reason(error)}); check the shape of the images, and that "
+            "no other placeholder has to be fed."
+        ) from error
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(
             "The images of one run need more memory than there is; lower batch_size."
@@ -81,6 +85,13 @@ def run(sess: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray]) ->
         if "closed" not in str(error).lower():
             raise
         raise ValueError("The session is closed; make a new one and load the model into it.") from error
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """Return the part of TensorFlow's message that says what went wrong, without where and how."""
+    around = ("Graph execution error", "Detected at node", "Node:", " ", "\t")
+    lines = [line for line in error.message.splitlines() if line and not line.startswith(around)]
+    return lines[0].split(". ")[0] if lines else type(error).__name__
 
 
 def run_in_batches(

@@ -21,6 +21,9 @@ from cs231n.quiet_tensorflow import tf
 from cs231n.validation import check_images, check_positive_integer
 from cs231n.weights import TENSOR_SHAPES, check_weights, read_weights
 
+LAYER_NAMES = (*(f"features/layer{i}" for i in range(13)), *(f"classifier/layer{i}" for i in range(4)))
+"""Names of the seventeen layers, after the scopes that hold their variables."""
+
 _POOLS = (2, 5, 8)
 
 
@@ -46,6 +49,8 @@ class SqueezeNet:
     layers : list of 17 tensors
         0 to 12: the feature layers (convolution, ReLU, pool, then fire modules and pools). 13: the
         classifier's input, 14: its convolution, 15: that one's ReLU, 16: the scores.
+    layer_names : tuple of 17 str
+        `LAYER_NAMES`, so that a layer can be asked for by name.
     features : tensor of float32, shape (N, h, w, 512)
         The last feature layer, 13 x 13 positions for images of 224 x 224.
     classifier, scores : tensor of float32, shape (N, 1000)
@@ -100,6 +105,7 @@ class SqueezeNet:
             self.label_score = self._label_score()
         self.scores = self.classifier
         self.layers += [self.features, convolution, rectified, self.classifier]
+        self.layer_names = LAYER_NAMES
         self.loss = tf.reduce_mean(
             tf.nn.sparse_softmax_cross_entropy_with_logits(labels=self.labels, logits=self.classifier)
         )
