@@ -24,6 +24,9 @@ from cs231n.weights import TENSOR_SHAPES, check_weights, read_weights
 LAYER_NAMES = (*(f"features/layer{i}" for i in range(13)), *(f"classifier/layer{i}" for i in range(4)))
 """Names of the seventeen layers, after the scopes that hold their variables."""
 
+IMAGES = "cs231n/squeezenet_images"
+"""The graph's collection of placeholders that are a SqueezeNet's `image`."""
+
 _POOLS = (2, 5, 8)
 
 
@@ -94,6 +97,8 @@ class SqueezeNet:
         with tf.variable_scope(tf.get_variable_scope(), reuse=tf.AUTO_REUSE, use_resource=True):
             self.variables = {name: tf.get_variable(name, shape) for name, shape in TENSOR_SHAPES.items()}
         self.image = tf.placeholder(tf.float32, [None, None, None, 3], name="input_image")
+        # Images that are too small end the whole process, so who has the tensor only must be able to tell.
+        tf.add_to_collection(IMAGES, self.image)
         self.labels = tf.placeholder(tf.int32, [None], name="labels")
 
         self.layers = self.extract_features(self.image)

@@ -248,7 +248,7 @@ class WeightedLosses:
         return np.concatenate([summand.coefficients(n) for summand in self._summands], axis=1)
 
     def build(self, wrt: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, bool]:
-        """Return the sum, shape (N,), the placeholder for the coefficients, and whether images may be batched.
+        """Return the sum, shape (N,), its coefficients' placeholder, and whether images may be batched.
 
         Raises
         ------

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow.compat.v1 as tf
 
-from cs231n.classifiers.squeezenet import SqueezeNet
+from cs231n.classifiers.squeezenet import IMAGES, SqueezeNet
 from cs231n.gradients import ImageGradient, ReLURule, build_once, operations_between
 from cs231n.image_utils import upsample_maps
 from cs231n.session import DEFAULT_BATCH_SIZE
@@ -98,7 +98,7 @@ def visualize_saliency(
     Springenberg et al.: Striving for Simplicity. ICLR workshop 2015, section 3.4 (guided).
     Zeiler, Fergus: Visualizing and Understanding Convolutional Networks. ECCV 2014, section 2.1 (rectified).
     """
-    X, is_single = _check_seed_input(seed_input, model.image, is_squeezenet=isinstance(model, SqueezeNet))
+    X, is_single = _check_seed_input(seed_input, model.image)
     layer = model.layers[find_layer(model, layer_idx)]
     gradient = _LossGradient(
         model.image,
@@ -203,7 +203,7 @@ def visualize_cam(
     ----------
     Selvaraju et al.: Grad-CAM. ICCV 2017, section 3.
     """
-    X, is_single = _check_seed_input(seed_input, model.image, is_squeezenet=isinstance(model, SqueezeNet))
+    X, is_single = _check_seed_input(seed_input, model.image)
     index = find_layer(model, layer_idx)
     gradient = _LossGradient(
         model.image,
@@ -331,16 +331,14 @@ class _LossGradient:
         return results if isinstance(results, tuple) else (results,)
 
 
-def _check_seed_input(
-    seed_input: npt.ArrayLike, image: tf.Tensor, is_squeezenet: bool = False
-) -> tuple[np.ndarray, bool]:
+def _check_seed_input(seed_input: npt.ArrayLike, image: tf.Tensor) -> tuple[np.ndarray, bool]:
     """Return images as a batch of what `image` takes, and whether there was one without a batch axis."""
     X = as_array(seed_input, "seed_input")
     shape = image.shape.as_list()
     is_single = X.ndim == len(shape) - 1
     if is_single:
         X = X[None]
-    if is_squeezenet:
+    if any(image is other for other in image.graph.get_collection(IMAGES)):
         return check_images(X, "seed_input"), is_single
     sizes = ["any" if size is None else str(size) for size in shape[1:]]
     fits = X.ndim == len(shape) and all(
@@ -353,12 +351,14 @@ def _check_seed_input(
         )
     if X.size == 0:
         raise ValueError(f"seed_input has shape {X.shape}, which holds nothing; expected at least one image.")
-    dtype = image.dtype.as_numpy_dtype
-    if X.dtype.kind not in "fiu" or not np.can_cast(X.dtype, dtype, "same_kind"):
-        raise ValueError(f"seed_input has dtype {X.dtype}; expected numbers that fit {np.dtype(dtype)}.")
+    if X.dtype.kind not in "fiu":
+        raise ValueError(f"seed_input has dtype {X.dtype}; expected numbers.")
     if not np.isfinite(X).all():
         raise ValueError("seed_input holds NaN or infinity; every value must be finite.")
-    return X.astype(dtype, copy=False), is_single
+    converted = X.astype(image.dtype.as_numpy_dtype, copy=False)
+    if image.dtype.is_integer and not np.array_equal(converted, X):
+        raise ValueError(f"seed_input holds values that are no {image.dtype.name}, which the graph expects.")
+    return converted, is_single
 
 
 def _check_wrt(wrt: tf.Tensor, image: tf.Tensor) -> None:
