@@ -134,6 +134,46 @@ def test_gradients_go_when_their_graph_goes():
     assert freed() is None
 
 
+@pytest.fixture
+def branches_in_the_graph():
+    """Let tf.cond put its branches into the graph, as in TensorFlow 1, and not into functions."""
+    tf.disable_control_flow_v2()
+    yield
+    tf.enable_control_flow_v2()
+
+
+def test_rule_holds_in_graphs_with_order_and_branches(graph, branches_in_the_graph):
+    """Control dependencies, colocation and a tf.cond lie on the way: each of the ReLUs is overridden."""
+    x = tf.placeholder(tf.float32, [None, 1])
+    w = tf.get_variable("w", [1, 1], initializer=tf.ones_initializer())
+    with tf.control_dependencies([tf.no_op()]):
+        first = tf.nn.relu(tf.matmul(x, w))
+    with tf.control_dependencies([first]), graph.colocate_with(w):
+        second = tf.nn.relu(first)
+    choice = tf.placeholder_with_default(True, [])
+    third = tf.cond(choice, lambda: tf.nn.relu(second), lambda: -second)
+
+    def doubled(op, gradient):
+        return 2 * gradient
+
+    gradient = ImageGradient(tf.reduce_sum(third, axis=1), x, relu_rule=doubled)
+    assert gradient.num_relus == 3
+    with tf.Session() as sess:
+        sess.run(w.initializer)
+        np.testing.assert_array_equal(gradient(np.array([[3.0]])), [[8]])
+
+
+def test_rule_counts_the_relus_behind_wrt_only(graph):
+    """A ReLU before the tensor that the gradient stops at has no part in it, and is not counted."""
+    x = tf.placeholder(tf.float32, [None, 3])
+    hidden = tf.nn.relu(x)
+    score = tf.reduce_sum(tf.nn.relu(hidden - 1), axis=1)
+    assert ImageGradient(score, x, relu_rule=guided).num_relus == 2
+    assert ImageGradient(score, x, wrt=hidden, relu_rule=guided).num_relus == 1
+    with pytest.raises(ValueError, match=r"no ReLU between"):
+        ImageGradient(tf.reduce_sum(hidden, axis=1), x, wrt=hidden, relu_rule=guided)
+
+
 def test_score_that_ignores_the_image_is_refused(random_model):
     """A gradient that does not exist is an error that names both tensors, not a None."""
     model, _ = random_model

@@ -22,6 +22,7 @@ from cs231n.image_utils import (
     resize,
     resize_shorter_side,
     square_image,
+    upsample_maps,
 )
 
 LOSSLESS = {"png": {}, "tiff": {}, "bmp": {}, "webp": {"lossless": True}}
@@ -201,6 +202,14 @@ def test_blur_needs_a_positive_sigma(sigma):
 
 
 # Sizes
+
+
+def test_upsampled_maps_are_pillows_bilinear_ones():
+    """Positions are tiles, as in image programs: the result is Pillow's, for each map, at odd factors too."""
+    maps = np.random.default_rng(0).random((3, 5, 4), dtype=np.float32)
+    expected = [Image.fromarray(map_).resize((31, 47), Image.Resampling.BILINEAR) for map_ in maps]
+    np.testing.assert_allclose(upsample_maps(maps, (47, 31)), expected, rtol=0, atol=1e-6)  # float32 below 1
+    np.testing.assert_allclose(upsample_maps(np.array([[0.0, 8.0]]), (4,)), [[0, 2, 6, 8]])
 
 
 @pytest.mark.parametrize(("height", "width"), [(10, 16), (16, 10), (11, 16), (7, 7)])
