@@ -59,6 +59,18 @@ def test_modifier_is_applied_to_the_gradients(pooled):
         np.testing.assert_allclose(raw[:, [0, -1]], np.tile([left, right], (4, 1)), rtol=1e-6)
 
 
+def test_map_does_not_depend_on_the_gradients_size_nor_change_its_sign(pooled):
+    """A factor of an image's gradients changes nothing, however small; all of them negative leave nothing."""
+    image = halves((8, 2), (2, 1))
+    factors = iter([1, 1e-9])
+    usual, tiny = visualize_cam(
+        pooled, "score", 0, [image, image], grad_modifier=lambda grad: next(factors) * grad
+    )
+    np.testing.assert_allclose(tiny, usual, rtol=0, atol=1e-5)  # the 1e-7 in the denominators
+    nothing = visualize_cam(pooled, "score", 0, image, grad_modifier=lambda grad: -np.abs(grad))
+    np.testing.assert_array_equal(nothing, np.zeros((4, 8)))
+
+
 def enlarge(maps, size):
     """Return maps at the centres of `size` tiles, interpolated between the centres of their own tiles."""
     for axis, new in enumerate(size, start=1):
