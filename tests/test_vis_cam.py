@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from cs231n.vis import GraphModel, visualize_cam, visualize_cam_with_losses
+from cs231n.vis import GraphModel, visualize_cam, visualize_cam_with_losses, visualize_saliency
 from cs231n.vis.losses import ActivationMaximization, TotalVariation
 from tests import oracle, oracle_methods
 
@@ -147,6 +147,15 @@ def test_cam_with_losses(pooled):
     np.testing.assert_allclose(
         cam((loss, -3), (ActivationMaximization(pooled.layers[1], 1), -1)), 2 * expected
     )
+
+
+def test_cam_and_saliency_of_one_layer_do_not_mix(pooled):
+    """Both differentiate with respect to the same tensor, but Grad-CAM needs its activations, too."""
+    features = pooled.layers[0]
+    for _ in range(2):
+        saliency = visualize_saliency(pooled, "score", 0, IMAGE, features, keepdims=True, normalize=False)
+        np.testing.assert_array_equal(saliency, np.tile([1.5, 2], (1, 2, 1)))
+        assert visualize_cam(pooled, "score", 0, IMAGE, "features").shape == (4, 8)
 
 
 def test_graph_does_not_grow(pooled):

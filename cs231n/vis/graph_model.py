@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import tensorflow.compat.v1 as tf
-
 from cs231n import session
+from cs231n.quiet_tensorflow import tf
 
 
 class GraphModel:

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow.compat.v1 as tf
 
 from cs231n.gradients import operations_between
+from cs231n.quiet_tensorflow import tf
 from cs231n.validation import as_array
 from cs231n.vis.graph_model import check_tensor
 

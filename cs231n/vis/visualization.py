@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow.compat.v1 as tf
 
 from cs231n.classifiers.squeezenet import IMAGES, SqueezeNet
 from cs231n.gradients import ImageGradient, ReLURule, build_once, operations_between
 from cs231n.image_utils import upsample_maps
+from cs231n.quiet_tensorflow import tf
 from cs231n.session import DEFAULT_BATCH_SIZE
 from cs231n.validation import as_array, check_images, check_positive_integer
 from cs231n.vis import backprop_modifiers, grad_modifiers
