@@ -354,8 +354,8 @@ image_grid([raw, *(magnitude.overlay(raw, maps) for maps in cams.values())], row
 
 # %% [markdown]
 # Losses can be weighed against each other here, too: on the two photographs side by side, the score of one
-# class alone, of the other alone, and their difference. The strawberries' map has some of the geese in it; the
-# difference's has not.
+# class alone, of the other alone, and their difference. The map of the strawberries has some of the geese in
+# it, that of the difference hardly any.
 
 # %%
 scores, features = model.layers[-1], model.layers[12]
