@@ -121,17 +121,17 @@ class ActivationMaximization(Loss):
                 "pass filter_indices[:, None] for one per image, or list(filter_indices) for all of them "
                 "with each image."
             )
-        rows = np.atleast_2d(indices)
-        if len(rows) not in (1, n) or (np.ndim(indices) == 2 and len(rows) != n):
-            raise ValueError(f"filter_indices has {len(rows)} rows for {n} images; expected one per image.")
-        rows = np.broadcast_to(rows, (n, rows.shape[1]))
+        if np.ndim(indices) == 2 and len(indices) != n:
+            raise ValueError(
+                f"filter_indices has {len(indices)} rows for {n} images; expected one per image."
+            )
+        rows = np.broadcast_to(indices, (n, np.shape(indices)[-1]))
         np.add.at(counts, (np.arange(n)[:, None], rows), 1)
         return counts
 
     def _constant_counts(self) -> np.ndarray:
-        if np.ndim(self.filter_indices) == 2:
-            return self.counts(len(self.filter_indices)).astype(self.layer.dtype.as_numpy_dtype)
-        return self.counts(1).astype(self.layer.dtype.as_numpy_dtype)
+        n = len(self.filter_indices) if np.ndim(self.filter_indices) == 2 else 1
+        return self.counts(n).astype(self.layer.dtype.as_numpy_dtype)
 
 
 class TotalVariation(Loss):
@@ -336,7 +336,7 @@ def _check_losses(losses: Sequence[tuple[object, float]]) -> list[tuple[object, 
 def _check_filter_indices(
     filter_indices: int | Sequence[int] | npt.ArrayLike | None, num_filters: int, layer: str
 ) -> np.ndarray | list[int] | None:
-    """Return the indices: None, a list or an array of one or two axes; an array only where one was given."""
+    """Return the indices: None, a list, or an array of two axes; one of one axis only where one was given."""
     if filter_indices is None:
         return None
     indices = as_array(filter_indices, "filter_indices")
@@ -349,7 +349,7 @@ def _check_filter_indices(
     outside = indices[(indices < 0) | (indices >= num_filters)]
     if outside.size:
         raise ValueError(f"filter_indices holds {outside.flat[0]}; {expected}.")
-    if indices.ndim == 2 or isinstance(filter_indices, np.ndarray):
+    if indices.ndim == 2 or (indices.ndim == 1 and isinstance(filter_indices, np.ndarray)):
         return indices
     return np.atleast_1d(indices).tolist()
 
