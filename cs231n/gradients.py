@@ -171,7 +171,8 @@ def check_feed(array: npt.ArrayLike, placeholder: tf.Tensor, name: str) -> np.nd
         One sentence: what was wrong, what was expected.
     """
     array = as_array(array, name)
-    if not placeholder.shape.is_compatible_with(array.shape):
+    # The first axis is cut into batches later, so it may differ from a placeholder's of fixed batch size.
+    if array.ndim == 0 or not placeholder.shape[1:].is_compatible_with(array.shape[1:]):
         raise ValueError(f"{name} has shape {array.shape}; expected {placeholder.shape}.")
     if len(array) == 0:
         raise ValueError(f"{name} is empty; expected at least one entry.")

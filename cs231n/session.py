@@ -79,8 +79,8 @@ def run(sess: tf.Session, fetches: Any, feed: Mapping[tf.Tensor, np.ndarray]) ->
         ) from error
     except tf.errors.InvalidArgumentError as error:
         raise ValueError(
-            f"The network cannot compute this ({_reason(error)}); check the shape of the images, and that "
-            "no other placeholder has to be fed."
+            f"The network cannot compute this ({_reason(error)}); check what is fed: images, labels and any "
+            "other placeholder."
         ) from error
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(

@@ -196,7 +196,7 @@ def test_rule_without_a_relu_is_refused(graph):
         (np.zeros((2, 40, 40, 3)), None, 8, r"The score needs labels, and y is None"),
         (np.zeros((2, 40, 40)), [1, 2], 8, r"X has shape \(2, 40, 40\); expected \(None, None, None, 3\)"),
         (np.full((1, 40, 40, 3), np.nan), [1], 8, r"X holds NaN"),
-        (np.zeros((1, 40, 40, 3)), [5000], 8, r"The network cannot compute this"),
+        (np.zeros((1, 40, 40, 3)), [5000], 8, r"cannot compute this .*5000 is not in"),
         (np.zeros((1, 40, 40, 3)), [1], 1.5, r"batch_size is 1.5"),
     ],
 )
