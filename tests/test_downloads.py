@@ -5,12 +5,16 @@ import hashlib
 import importlib.util
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
+import venv
 import zipfile
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from cs231n import downloads
@@ -18,6 +22,7 @@ from cs231n.downloads import PinnedPackage, download_package, download_url, look
 from tests import loopback
 from tests.loopback import zip_of
 
+ROOT = Path(__file__).resolve().parent.parent
 BODY = bytes(range(256)) * 40
 
 
@@ -246,7 +251,7 @@ except OSError as error:
 
 def test_pip_on_a_full_disk_is_no_broken_network(index):
     """Where the 11 kB of the package do not fit on the disk, the sentence does not blame the network."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", DOWNLOAD_LIMITED], env=environment, capture_output=True, text=True
     )
@@ -297,11 +302,10 @@ def test_files_come_out_of_an_sdist_as_well():
 )
 def test_scripts_work_from_any_folder(script, tmp_path):
     """Called from elsewhere, a script passes its options on, and a failure ends in a sentence and code 2."""
-    path = Path(__file__).parent.parent / script
     environment = os.environ | {"CS231N_DATASETS": str(tmp_path / "datasets")}
     with loopback.serve({}) as address:
         done = subprocess.run(
-            [path, "--source", "course", "--url", f"{address}/gone"],
+            [ROOT / script, "--source", "course", "--url", f"{address}/gone"],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
@@ -311,3 +315,46 @@ def test_scripts_work_from_any_folder(script, tmp_path):
     assert f"{address}/gone is refused (the server answers 404 Not Found)" in done.stderr
     assert "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("value", ["datasets", "~/datasets"])
+def test_scripts_know_the_caller_s_folder_and_home(value, tmp_path):
+    """`CS231N_DATASETS` counts from the folder that a script is called from; a tilde is the user's home."""
+    (tmp_path / "datasets").mkdir()
+    with h5py.File(tmp_path / "datasets" / "imagenet_val_sample.h5", "w") as file:
+        file["X"], file["y"] = np.zeros((3, 224, 224, 3), np.uint8), np.zeros(3, np.int64)
+    done = subprocess.run(
+        [ROOT / "datasets/get_imagenet_val.sh"],
+        cwd=tmp_path,
+        env=os.environ | {"CS231N_DATASETS": value, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"Installed already: 3 images, at {tmp_path.resolve()}/datasets/" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "remedy"),
+    [("get_squeezenet.sh", "make weights"), ("datasets/get_imagenet_val.sh", "make images")],
+)
+def test_scripts_of_a_fresh_clone_say_what_to_run_first(script, remedy, tmp_path):
+    """Where neither .venv nor python3 has the kit, one sentence says how to install it."""
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT / "cs231n", clone / "cs231n", ignore=shutil.ignore_patterns("__pycache__"))
+    (clone / "datasets").mkdir()
+    shutil.copy(ROOT / script, clone / script)
+    venv.create(tmp_path / "bare")
+    done = subprocess.run(
+        [clone / script],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path / 'bare' / 'bin'}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        f"Error: the kit is not installed for python3; in its folder run `{remedy}`, or "
+        "`python3 -m pip install -e .` and this again.\n"
+    )

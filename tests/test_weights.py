@@ -616,7 +616,7 @@ def test_a_failed_download_changes_nothing_and_can_be_repeated(
     ],
     ids=["no index", "another package"],
 )
-def test_a_failed_package_changes_nothing(path, answer, exception, sentence, installed, numbers, monkeypatch):
+def test_a_failed_package_changes_nothing(failure, exception, sentence, installed, numbers, monkeypatch):
     """However the package fails, the weights that were installed are still there, bit for bit."""
     write_checkpoint(numbers, checkpoint_prefix())
     monkeypatch.setattr(module, "_PACKAGE", loopback.PACKAGE)
