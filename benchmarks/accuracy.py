@@ -33,9 +33,8 @@ def main() -> None:
             f"image {i:2}: {shares[-1]:.2%} of the pixels off by more than 1e-4, the worst by {off.max():.1e}"
         )
     shares = np.array(shares)
-    print(
-        f"{(shares == 0).sum()} of {len(X)} maps are within 1e-4 everywhere, {(shares <= 1e-3).sum()} at all but 0.1 %"
-    )
+    everywhere, almost = (shares == 0).sum(), (shares <= 1e-3).sum()
+    print(f"{everywhere} of {len(X)} maps are within 1e-4 everywhere, {almost} at all but 0.1 %")
     print(f"all maps together: {shares.mean():.2%} of the pixels off by more than 1e-4 of the map's maximum")
 
 
