@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from cs231n.session import DEFAULT_BATCH_SIZE
 from cs231n.validation import as_array, check_positive_integer
 
 ReLURule = Callable[[tf.Operation, tf.Tensor], tf.Tensor]
+Built = TypeVar("Built")
 
 _RELU_TYPES = ("Relu", "Relu6")
 _building = threading.RLock()
@@ -214,7 +216,7 @@ def image_gradient(
     return build_once(model.graph, (model, score, names, relu_rule, reduce), build)
 
 
-def build_once(graph: tf.Graph, key: Hashable, build: Callable[[], ImageGradient]) -> ImageGradient:
+def build_once(graph: tf.Graph, key: Hashable, build: Callable[[], Built]) -> Built:
     """Return what `build` returned when it was first called for this key, in this graph.
 
     Parameters
