@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter1d
 
 from cs231n.downloads import download_url
+from cs231n.paths import whole_file
 from cs231n.validation import as_array, check_images, check_positive_integer, check_positive_number
 
 SQUEEZENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
@@ -27,6 +28,8 @@ MAX_MEGAPIXELS = 64
 
 # Pillow tries no other decoder: some are little used and little tested, and one starts Ghostscript.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif")
 
 
 def preprocess_image(img: npt.ArrayLike) -> np.ndarray:
@@ -241,6 +244,30 @@ def resize(img: npt.ArrayLike, height: int, width: int) -> np.ndarray:
             f"{width}x{height} pixels are over the limit of {MAX_MEGAPIXELS} megapixels; ask for less."
         )
     return np.array(Image.fromarray(img).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def save_image(img: npt.ArrayLike, path: str | os.PathLike) -> None:
+    """Write a raw image of shape (H, W, 3) to a file, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If `img` is no raw image, or the suffix of `path` is not .png, .jpg, .jpeg, .webp, .bmp or .tif.
+    OSError
+        If the file can't be written.
+    """
+    img, path = _check_raw_image(img), check_image_path(path)
+    with whole_file(path) as temporary:
+        Image.fromarray(img).save(temporary, quality=95)  # for .jpg and .webp
+
+
+def check_image_path(path: str | os.PathLike) -> Path:
+    """Return `path` as a Path, or raise ValueError if its suffix is none that an image can be saved under."""
+    path = Path(path)
+    if path.suffix.lower() not in _SUFFIXES:
+        kind = f"the suffix {path.suffix}" if path.suffix else "no suffix"
+        raise ValueError(f"{path} has {kind}; an image can be saved as {', '.join(_SUFFIXES)}.")
+    return path
 
 
 def _open(path: Path) -> BinaryIO:

@@ -535,3 +535,36 @@ def test_the_limit_counts_pixels(monkeypatch):
     assert read_rgb(io.BytesIO(encode(Image.new("L", (30, 40)), "png"))).shape == (40, 30, 3)
     with pytest.raises(ValueError, match="30x41 pixels"):
         read_rgb(io.BytesIO(encode(Image.new("L", (30, 41)), "png")))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".PNG"])
+def test_what_is_saved_is_read_again(tmp_path, suffix):
+    """An image saved without loss is the same when it is read; missing folders are made."""
+    img = np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)
+    image_utils.save_image(img, tmp_path / "new" / f"picture{suffix}")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "new" / f"picture{suffix}"), img)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_what_is_saved_with_loss_is_nearly_the_same(tmp_path, suffix):
+    """A smooth image stays within 5 of 255 in JPEG and WEBP."""
+    ramp = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    img = np.repeat(ramp[..., None], 3, axis=2)
+    image_utils.save_image(img, tmp_path / f"ramp{suffix}")
+    assert np.abs(read_rgb(tmp_path / f"ramp{suffix}").astype(int) - img).max() <= 5
+
+
+@pytest.mark.parametrize(
+    ("img", "name", "sentence"),
+    [
+        (np.zeros((4, 4, 3), np.uint8), "picture.svg", r"the suffix .svg; an image can be saved as .png"),
+        (np.zeros((4, 4, 3), np.uint8), "picture", r"no suffix"),
+        (np.zeros((4, 4, 3), np.float32), "picture.png", r"dtype float32.*expected one raw image"),
+        (np.zeros((2, 4, 4, 3), np.uint8), "picture.png", r"expected one raw image"),
+    ],
+)
+def test_what_cannot_be_saved_leaves_no_file(tmp_path, img, name, sentence):
+    """A wrong suffix or array is named, and nothing is written."""
+    with pytest.raises(ValueError, match=sentence):
+        image_utils.save_image(img, tmp_path / name)
+    assert not list(tmp_path.iterdir())
