@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from cs231n import __version__
+from cs231n.style_presets import PRESETS
 
 app = typer.Typer(
     help="Image gradients of a pretrained SqueezeNet.",
@@ -30,6 +31,8 @@ class Source(str, Enum):
     pypi = "pypi"
     course = "course"
 
+
+Preset = Enum("Preset", {name: name for name in PRESETS}, type=str)
 
 SourceOption = Annotated[
     Source | None,
@@ -249,6 +252,61 @@ def visualize(
             for picture, caption in zip(pictures, captions, strict=True)
         ]
         plotting.save_animation([plotting.figure_pixels(figure) for figure in figures], gif)
+        print(f"Wrote {gif}")
+
+
+@app.command()
+def style(
+    content: Annotated[str, typer.Argument(help="Image file, or a picture of the kit: hopper.")],
+    style: Annotated[str, typer.Argument(help="Image file, or a drawing of the kit: swirls, shapes, waves.")],
+    preset: Annotated[Preset, typer.Option(help="Parameters, by what they are for.")] = Preset.starry_night,
+    size: Annotated[int, typer.Option(help="Length of the result's shorter side, in pixels.")] = 192,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the noise of inversion and texture.")] = 0,
+    out: Annotated[Path, typer.Option(help="The picture: .png, .jpg or .webp.")] = Path("style.png"),
+    gif: GifOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Give the content of one picture the style of another; Ctrl-C ends it with the image so far.
+
+    The presets inversion and texture start from noise; the one uses only the content's features, the other
+    only the style.
+    """
+    from cs231n import image_utils, plotting
+    from cs231n.sample_pictures import load_picture
+
+    image_utils.check_image_path(out)
+    if gif is not None:
+        plotting.check_animation_path(gif)
+    pictures = load_picture(content), load_picture(style)
+
+    # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.style_transfer import style_transfer
+
+    history, frames = [], []
+
+    def keep(step: int, image: Any, losses: Any) -> None:
+        history.append(losses)
+        if gif is not None and step % 5 == 0:
+            frames.append(image_utils.deprocess_image(image[0], rescale=True))
+
+    with SqueezeNet.pretrained(weights) as model:
+        parameters = {**PRESETS[preset.value], "image_size": size}
+        result = style_transfer(*pictures, **parameters, model=model, seed=seed, callback=keep)
+
+    print_table(
+        ["loss", "at the start", f"after {len(history) - 1} steps"],
+        [
+            [term, f"{first:,.0f}", f"{last:,.0f}"]
+            for term, first, last in zip(
+                ("content", "style", "total variation"), history[0], history[-1], strict=True
+            )
+        ],
+    )
+    image_utils.save_image(image_utils.deprocess_image(result[0], rescale=True), out)
+    print(f"Wrote {out}")
+    if gif is not None:
+        plotting.save_animation(frames, gif)
         print(f"Wrote {gif}")
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cs231n.net_visualization import compute_saliency_maps
 from cs231n.paths import checkpoint_prefix, datasets_dir
+from cs231n.sample_pictures import PICTURES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,7 +50,8 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(command in done.stdout for command in ("saliency", "fool", "visualize", "download", "weights"))
+    commands = ("saliency", "fool", "visualize", "style", "download", "weights")
+    assert all(command in done.stdout for command in commands)
 
 
 @pytest.mark.slow
@@ -217,3 +219,41 @@ def test_an_unwritable_place_is_named(tmp_path):
     (tmp_path / "saliency.png").mkdir()
     done = run("saliency", "--num", "1", cwd=tmp_path)
     assert_refused(done, "a folder has that name", tmp_path, ["saliency.png"])
+
+
+@pytest.mark.slow
+def test_style_of_files_and_of_the_kits_pictures(tmp_path):
+    """A file and a drawing of the kit become a picture of the size asked for, and the steps an animation."""
+    content = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    Image.fromarray(content).save(tmp_path / "my photo.png")
+    done = run(
+        "style", "my photo.png", "waves", "--size", 33, "--out", "a.png", "--gif", "a.gif", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "after 200 steps" in done.stdout
+    assert "Wrote a.png" in done.stdout
+    with Image.open(tmp_path / "a.png") as picture, Image.open(tmp_path / "a.gif") as animation:
+        assert picture.size == animation.size == (44, 33)
+        assert animation.n_frames == 41  # every fifth of 200 steps, and the start
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["missing.jpg", "waves"], "There is no file missing.jpg"),
+        (["hopper", "wave"], "There is no file wave"),
+        (["hopper", "waves", "--out", "picture.pdf"], "an image can be saved as"),
+        (["hopper", "waves", "--gif", "steps.png"], "animations are saved as GIF files"),
+        (["hopper", "waves", "--size", "31"], "image_size is 31; expected at least 32"),
+    ],
+)
+def test_bad_input_of_style_ends_with_a_sentence(tmp_path, arguments, sentence):
+    """Each bad argument is named in one sentence; exit code 2, no traceback, no file."""
+    assert_refused(run("style", *arguments, cwd=tmp_path), sentence, tmp_path)
+
+
+def test_help_of_style_names_the_kits_pictures(tmp_path):
+    """Whatever picture the kit has, `style --help` names it."""
+    shown = run("style", "--help", cwd=tmp_path, COLUMNS="200").stdout
+    assert all(name in shown for name in PICTURES)
