@@ -18,6 +18,12 @@
 # Everything else is given. Once the four are right, you get three pictures in three styles, an image
 # recovered from nothing but its features, and a texture made from nothing but a style.
 
+# %% [markdown]
+# ## Setup
+#
+# Run the cells from top to bottom with Shift+Enter. Where you meet a `TODO`, replace the line that raises
+# `NotImplementedError` by your code. After each task a cell compares your function with the kit's.
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
@@ -335,6 +341,9 @@ def transfer(params, num_iterations=200, show_at=()):
 #
 # Watch the first one form. The first steps are far too long and make noise of the image. After fifty the
 # style is there, and the content comes back; the last twenty small steps take the grain away.
+#
+# **You should see** the portrait in flat, bright colours with black outlines; then in warm horizontal
+# strokes; then in blue and yellow swirls. The loss need not fall all the time while the steps are long.
 
 # %%
 params1 = {
