@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import numbers
 import os
 import warnings
 from pathlib import Path
@@ -16,7 +15,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter1d
 
 from cs231n.downloads import download_url
-from cs231n.validation import as_array, check_images, check_positive_integer
+from cs231n.validation import as_array, check_images, check_positive_integer, check_positive_number
 
 SQUEEZENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 """Mean of ImageNet's pixels, per channel (R, G, B), on the scale from 0 to 1."""
@@ -110,8 +109,7 @@ def blur_image(X: npt.ArrayLike, sigma: float = 1) -> np.ndarray:
         If `X` is no batch of preprocessed images, or `sigma` is not a positive number.
     """
     X = check_images(X, min_size=1)
-    if not (isinstance(sigma, numbers.Real) and 0 < sigma < np.inf):
-        raise ValueError(f"sigma is {sigma!r}; expected a number of pixels above 0.")
+    sigma = check_positive_number(sigma, "sigma")
     return gaussian_filter1d(gaussian_filter1d(X, sigma, axis=1), sigma, axis=2)
 
 
