@@ -6,6 +6,7 @@ TensorFlow takes seconds to import, so each command imports what it needs when i
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -39,6 +40,9 @@ SourceOption = Annotated[
 ]
 UrlOption = Annotated[str | None, typer.Option(help="Another address of the course's file.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")]
+GifOption = Annotated[
+    Path | None, typer.Option(help="Write the steps as an animation: a .gif file.", show_default=False)
+]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(help="Other weights: a checkpoint's prefix, or an .h5 file.", show_default=False),
@@ -116,6 +120,133 @@ def saliency(
     print(f"Explained: {'the top predictions' if asked is None else class_names[asked]}")
     for written in filter(None, (out, save_maps)):
         print(f"Wrote {written}")
+
+
+@app.command()
+def fool(
+    image: Annotated[Path, typer.Argument(help="Image file.")],
+    target: Annotated[str, typer.Option(help="Class to see: number, WordNet id or part of the name.")],
+    learning_rate: Annotated[float, typer.Option(help="Length of a step.")] = 1,
+    max_iterations: Annotated[int, typer.Option(min=1, help="Steps at most.")] = 100,
+    out: Annotated[Path, typer.Option(help="The picture: .png, .pdf, .svg or .jpg.")] = Path("fooling.png"),
+    gif: GifOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Change an image, hardly visibly, until the network takes it for another class."""
+    import numpy as np
+    from scipy.special import softmax
+
+    from cs231n import data_utils, image_utils, plotting
+
+    plotting.check_figure_path(out)
+    if gif is not None:
+        plotting.check_animation_path(gif)
+    class_names = data_utils.class_names()
+    label = data_utils.find_class(target)
+    X = image_utils.preprocess_image(image_utils.square_image(image_utils.load_image(image)))[None]
+
+    # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.net_visualization import make_fooling_image
+
+    steps = []
+    with SqueezeNet.pretrained(weights) as model, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # below it is said in words
+        _, trace = make_fooling_image(
+            X,
+            label,
+            model,
+            learning_rate,
+            max_iterations,
+            return_trace=True,
+            callback=lambda iteration, step, score: steps.append(step[0]),
+        )
+        probabilities = softmax(model.compute_scores(np.stack(steps)), axis=1)
+
+    predictions = [(class_names[p.argmax()], p.max()) for p in probabilities]
+
+    def figure_of(step: int) -> Any:
+        return plotting.plot_fooling(X, steps[step][None], predictions[:1], [predictions[step]])
+
+    names = [class_names[step.top_class] for step in trace]
+    print_table(
+        ["step", "target's score", "network's first choice", "probability"],
+        [
+            [i, f"{step.score:.2f}", name, f"{p:.1%}"]
+            for i, (step, name, (_, p)) in enumerate(zip(trace, names, predictions, strict=True))
+        ],
+    )
+    fooled = "Fooled" if trace[-1].top_class == label else "Not fooled"
+    length = np.linalg.norm(steps[-1] - X[0])
+    print(f"{fooled} after {len(trace) - 1} steps; length of the change: {length:.2f}")
+    plotting.save_figure(figure_of(-1), out)
+    print(f"Wrote {out}")
+    if gif is not None:
+        frames = [plotting.figure_pixels(figure_of(i), dpi=70) for i in _spread(len(steps), 40)]
+        plotting.save_animation(frames, gif, frame_seconds=0.5)
+        print(f"Wrote {gif}")
+
+
+@app.command()
+def visualize(
+    name: Annotated[str, typer.Argument(help="Class to draw: number, WordNet id or part of the name.")],
+    num_iterations: Annotated[int, typer.Option(min=1, help="Steps.")] = 100,
+    learning_rate: Annotated[float, typer.Option(help="Factor of the gradient.")] = 25,
+    l2_reg: Annotated[float, typer.Option(help="Weight of the penalty on large values.")] = 1e-3,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the start and the jitters.")] = 0,
+    out: Annotated[Path, typer.Option(help="The picture: .png, .pdf, .svg or .jpg.")] = Path("class.png"),
+    gif: GifOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Draw what the network takes for a class, step by step; Ctrl-C ends it with the best so far."""
+    import numpy as np
+
+    from cs231n import data_utils, image_utils, plotting
+
+    plotting.check_figure_path(out)
+    if gif is not None:
+        plotting.check_animation_path(gif)
+    label = data_utils.find_class(name)
+
+    # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.net_visualization import create_class_visualization
+
+    images, captions = [], []
+
+    def keep(iteration: int, image: np.ndarray, score: float) -> None:
+        images.append(image[0])
+        captions.append(f"iteration {iteration + 1}")
+
+    with SqueezeNet.pretrained(weights) as model:
+        best = create_class_visualization(
+            label,
+            model,
+            l2_reg=l2_reg,
+            learning_rate=learning_rate,
+            num_iterations=num_iterations,
+            show_every=max(1, num_iterations // 20),
+            seed=seed,
+            callback=keep,
+        )
+        if not images or not np.array_equal(images[-1], best[0]):
+            images.append(best[0])
+            captions.append("interrupted; the best so far")
+        scores = model.compute_scores(np.stack(images))[:, label]
+
+    captions = [f"{caption}\nscore {score:.1f}" for caption, score in zip(captions, scores, strict=True)]
+    pictures = image_utils.deprocess_image(np.stack(images))
+    chosen = _spread(len(pictures), 5)
+    plotting.save_figure(plotting.plot_images(pictures[chosen], [captions[i] for i in chosen]), out)
+    print(f"{data_utils.class_names()[label]}: {captions[-1]}".replace("\n", ", "))
+    print(f"Wrote {out}")
+    if gif is not None:
+        figures = [
+            plotting.plot_images(picture[None], [caption])
+            for picture, caption in zip(pictures, captions, strict=True)
+        ]
+        plotting.save_animation([plotting.figure_pixels(figure) for figure in figures], gif)
+        print(f"Wrote {gif}")
 
 
 @app.command()
@@ -200,6 +331,11 @@ def _load_images(files: list[Path] | None, num: int) -> tuple[Any, Any, list[str
         return X, None, [file.name for file in files]
     X, y, _ = data_utils.load_imagenet_val(num)
     return X, y, [f"sample {i}" for i in range(len(X))]
+
+
+def _spread(n: int, at_most: int) -> list[int]:
+    """Return up to so many of the indices of n things, evenly spread from the first to the last."""
+    return sorted({round(i * (n - 1) / max(at_most - 1, 1)) for i in range(at_most)})
 
 
 def _save_maps(path: Path, maps: Any, labels: Any, names: Sequence[str]) -> None:

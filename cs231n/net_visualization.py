@@ -153,6 +153,7 @@ def make_fooling_image(
     X = check_images(X)
     if len(X) != 1:
         raise ValueError(f"X holds {len(X)} images; expected one: pass X[i:i+1].")
+    X = X.copy()
     target_y = check_label(target_y, "target_y")
     learning_rate = check_positive_number(learning_rate, "learning_rate")
     max_iterations = check_positive_integer(max_iterations, "max_iterations")

@@ -1,4 +1,4 @@
-"""Figures of images and their maps: side by side, laid over each other, and in grids of any kind.
+"""Figures of images and their maps, side by side, laid over each other, in grids of any kind; animations.
 
 Figures are made without pyplot: no display is needed, and nothing keeps them in memory once they are
 dropped. A notebook shows one that is a cell's last value, or is passed to `display`. To use `plt.show()`,
@@ -25,9 +25,17 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from PIL import Image
 
+from cs231n.image_utils import SQUEEZENET_STD, deprocess_image
 from cs231n.paths import whole_file
-from cs231n.validation import as_array, check_positive_integer, check_raw_images
+from cs231n.validation import (
+    as_array,
+    check_images,
+    check_positive_integer,
+    check_positive_number,
+    check_raw_images,
+)
 
 Prediction = tuple[str, float]
 """Name and probability (0 to 1) of the class that the network puts first."""
@@ -260,6 +268,101 @@ def plot_overlay(
     )
 
 
+def plot_images(
+    X: npt.ArrayLike,
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 5,
+    fig: FigureBase | None = None,
+) -> FigureBase:
+    """Show images side by side: a data set's, or one image's steps.
+
+    Parameters
+    ----------
+    X : array_like of uint8, shape (N, H, W, 3)
+        Raw images.
+    titles : sequence of N str, optional
+    columns : int
+        More images than this go to further rows.
+    fig : Figure or SubFigure, optional
+        Where to draw, as large as fits. Default: a new figure of the right size.
+
+    Returns
+    -------
+    Figure or SubFigure
+        The one drawn in.
+
+    Raises
+    ------
+    ValueError
+        If one of the arguments is not what is said above.
+    """
+    X = check_raw_images(X)
+    columns = check_positive_integer(columns, "columns")
+    titles = _check_count(titles, len(X), "titles", "images") or [""] * len(X)
+    starts = range(0, len(X), columns)
+    return image_grid(
+        [X[start : start + columns] for start in starts],
+        titles=[titles[start : start + columns] for start in starts],
+        fig=fig,
+    )
+
+
+def plot_fooling(
+    X: npt.ArrayLike,
+    fooling: npt.ArrayLike,
+    predictions: Sequence[Prediction] | None = None,
+    fooling_predictions: Sequence[Prediction] | None = None,
+    *,
+    magnification: float = 10,
+    fig: FigureBase | None = None,
+) -> FigureBase:
+    """Show images, the images that fool the network, their difference, and the difference magnified.
+
+    A difference of zero is shown as mid-grey. Above it stand its length (the 2-norm, of preprocessed
+    pixels) and the largest change of a pixel's channel, in the 256 levels of a raw image.
+
+    Parameters
+    ----------
+    X, fooling : array_like of float, shape (N, H, W, 3)
+        Preprocessed images, before and after; a row for each.
+    predictions, fooling_predictions : sequence of N (str, float), optional
+        Name and probability of the class that the network puts first, before and after.
+    magnification : float
+        Factor of the magnified difference, above 0.
+    fig : Figure or SubFigure, optional
+        Where to draw, as large as fits. Default: a new figure of the right size.
+
+    Returns
+    -------
+    Figure or SubFigure
+        The one drawn in.
+
+    Raises
+    ------
+    ValueError
+        If one of the arguments is not what is said above.
+    """
+    X, fooling = check_images(X, min_size=1), check_images(fooling, "fooling", min_size=1)
+    if X.shape != fooling.shape:
+        raise ValueError(f"X has shape {X.shape}, fooling {fooling.shape}; expected the same.")
+    magnification = check_positive_number(magnification, "magnification")
+    before, after = _captions(len(X), None, predictions), _captions(len(X), None, fooling_predictions)
+    lengths = np.linalg.norm((fooling - X).reshape(len(X), -1), axis=1)
+    levels = (fooling - X) * SQUEEZENET_STD * 255
+    largest = np.abs(levels).max(axis=(1, 2, 3))
+    changes = [f"length {length:.3g}" for length in lengths]
+    magnified = [f"at most {level:.2g} of 255 levels" for level in largest]
+    pictures = [deprocess_image(X), deprocess_image(fooling), _around_grey(levels)]
+    pictures.append(_around_grey(magnification * levels))
+    return image_grid(
+        list(zip(*pictures, strict=True)),
+        column_titles=["image", "fooling image", "difference", f"difference × {magnification:g}"],
+        titles=list(zip(before, after, changes, magnified, strict=True)),
+        fig=fig,
+    )
+
+
 def image_grid(
     rows: Sequence[Sequence[npt.ArrayLike | None]],
     *,
@@ -373,6 +476,54 @@ def save_figure(fig: Figure, path: str | os.PathLike, dpi: float = 100) -> None:
     path = check_figure_path(path)
     with whole_file(path) as temporary:
         fig.savefig(temporary, format=path.suffix[1:].lower(), dpi=dpi)
+
+
+def figure_pixels(fig: Figure, dpi: float = 100) -> np.ndarray:
+    """Return a figure as a raw image, uint8 (H, W, 3): a frame for `save_animation`."""
+    file = io.BytesIO()
+    fig.savefig(file, format="rgba", dpi=dpi)
+    width, height = (round(inches * dpi) for inches in fig.get_size_inches())
+    return np.frombuffer(file.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
+
+
+def check_animation_path(path: str | os.PathLike) -> Path:
+    """Return `path` as a Path, or raise ValueError if it is not the name of a GIF file."""
+    path = Path(path)
+    if path.suffix.lower() != ".gif":
+        raise ValueError(f"{path} does not end in .gif; animations are saved as GIF files.")
+    return path
+
+
+def save_animation(
+    frames: npt.ArrayLike, path: str | os.PathLike, frame_seconds: float = 0.2, last_seconds: float = 2
+) -> None:
+    """Write pictures as an animation that starts over at its end, whole or not at all.
+
+    Parameters
+    ----------
+    frames : array_like of uint8, shape (N, H, W, 3)
+        Raw images.
+    path : path
+        A GIF file.
+    frame_seconds, last_seconds : float
+        How long each frame and the last one stay, above 0.
+
+    Raises
+    ------
+    ValueError
+        If one of the arguments is not what is said above.
+    OSError
+        If the file can't be written.
+    """
+    frames = [Image.fromarray(frame) for frame in check_raw_images(frames, "frames")]
+    path = check_animation_path(path)
+    frame_seconds = check_positive_number(frame_seconds, "frame_seconds")
+    last_seconds = check_positive_number(last_seconds, "last_seconds")
+    durations = [*[1000 * frame_seconds] * (len(frames) - 1), 1000 * last_seconds]  # milliseconds
+    with whole_file(path) as temporary:
+        frames[0].save(
+            temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+        )
 
 
 class _NotebookFigure(Figure):
@@ -617,6 +768,11 @@ def _percent(probability: float) -> str:
     else:
         text = "< 1 %" if probability < 0.005 else f"{100 * probability:.0f} %"
     return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _around_grey(levels: np.ndarray) -> np.ndarray:
+    """Return differences, in levels of a raw image, as raw images in which zero is mid-grey."""
+    return np.rint(np.clip(127.5 + levels, 0, 255)).astype(np.uint8)
 
 
 def _check_maps(maps: npt.ArrayLike) -> np.ndarray:
