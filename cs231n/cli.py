@@ -136,11 +136,12 @@ def fool(
     import numpy as np
     from scipy.special import softmax
 
-    from cs231n import data_utils, image_utils, plotting
+    from cs231n import data_utils, image_utils, plotting, validation
 
     plotting.check_figure_path(out)
     if gif is not None:
         plotting.check_animation_path(gif)
+    validation.check_positive_number(learning_rate, "learning-rate")
     class_names = data_utils.class_names()
     label = data_utils.find_class(target)
     X = image_utils.preprocess_image(image_utils.square_image(image_utils.load_image(image)))[None]
@@ -201,11 +202,13 @@ def visualize(
     """Draw what the network takes for a class, step by step; Ctrl-C ends it with the best so far."""
     import numpy as np
 
-    from cs231n import data_utils, image_utils, plotting
+    from cs231n import data_utils, image_utils, plotting, validation
 
     plotting.check_figure_path(out)
     if gif is not None:
         plotting.check_animation_path(gif)
+    validation.check_positive_number(learning_rate, "learning-rate")
+    validation.check_not_negative(l2_reg, "l2-reg")
     label = data_utils.find_class(name)
 
     # Only now, so that a wrong argument is named at once and not after TensorFlow's start.

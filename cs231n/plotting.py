@@ -481,9 +481,8 @@ def save_figure(fig: Figure, path: str | os.PathLike, dpi: float = 100) -> None:
 def figure_pixels(fig: Figure, dpi: float = 100) -> np.ndarray:
     """Return a figure as a raw image, uint8 (H, W, 3): a frame for `save_animation`."""
     file = io.BytesIO()
-    fig.savefig(file, format="rgba", dpi=dpi)
-    width, height = (round(inches * dpi) for inches in fig.get_size_inches())
-    return np.frombuffer(file.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
+    fig.savefig(file, format="png", dpi=dpi)
+    return np.array(Image.open(file).convert("RGB"))
 
 
 def check_animation_path(path: str | os.PathLike) -> Path:

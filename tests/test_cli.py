@@ -49,7 +49,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(command in done.stdout for command in ("saliency", "download", "weights"))
+    assert all(command in done.stdout for command in ("saliency", "fool", "visualize", "download", "weights"))
 
 
 @pytest.mark.slow
@@ -79,6 +79,64 @@ def test_saliency_of_ones_own_files(tmp_path, sample):
     assert asked.returncode == 0, asked.stderr
     assert "strawberry" in asked.stdout
     assert (tmp_path / "own.png").read_bytes() != (tmp_path / "asked.png").read_bytes()
+
+
+@pytest.fixture
+def photograph(sample, tmp_path):
+    """Write one of the sample's photographs and return its name."""
+    Image.fromarray(sample[0][0]).save(tmp_path / "dog.png")
+    return "dog.png"
+
+
+@pytest.mark.slow
+def test_fool_shows_how_a_dog_becomes_a_snail(tmp_path, photograph):
+    """The table ends in the target; the picture has four panels; the animation a frame for each step."""
+    done = run("fool", photograph, "--target", "snail", "--gif", "steps.gif", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    rows = [line for line in done.stdout.splitlines() if "%" in line]
+    assert "bull mastiff" in rows[0]
+    assert "snail" in rows[-1]
+    assert f"Fooled after {len(rows) - 1} steps" in done.stdout
+    assert Image.open(tmp_path / "fooling.png").size[0] > 4 * 224
+    assert Image.open(tmp_path / "steps.gif").n_frames == len(rows)
+
+
+@pytest.mark.slow
+def test_fool_says_that_the_steps_did_not_suffice(tmp_path, photograph):
+    """With one step it is not fooled, and says so; the picture shows what there is."""
+    done = run("fool", photograph, "--target", "snail", "--max-iterations", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Not fooled after 1 steps" in done.stdout
+    assert (tmp_path / "fooling.png").is_file()
+
+
+@pytest.mark.slow
+def test_visualize_draws_a_class_step_by_step(tmp_path):
+    """It prints the last score; the picture shows the steps, and so does the animation."""
+    done = run("visualize", "78", "--num-iterations", 4, "--out", "tick.png", "--gif", "c.gif", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "tick: iteration 4, score " in done.stdout
+    assert Image.open(tmp_path / "tick.png").size[0] > 4 * 224
+    assert Image.open(tmp_path / "c.gif").n_frames == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fool", "missing.jpg", "--target", "snail"], "missing.jpg"),
+        (["fool", "dog.png", "--target", "1000"], "labels go from 0 to 999"),
+        (["fool", "dog.png", "--target", "snail", "--learning-rate", "-1"], "learning-rate is -1.0"),
+        (["fool", "dog.png", "--target", "snail", "--gif", "steps.mp4"], "does not end in .gif"),
+        (["visualize", "crane"], "crane"),
+        (["visualize", "tick", "--l2-reg", "nan"], "l2-reg is nan; expected a number of at least 0"),
+        (["visualize", "tick", "--out", "class.xyz"], "a figure can be saved as"),
+    ],
+)
+def test_bad_ascent_ends_with_a_sentence(tmp_path, photograph, arguments, sentence):
+    """The two ascents name what is wrong before TensorFlow starts."""
+    assert_refused(run(*arguments, cwd=tmp_path), sentence, tmp_path, [photograph])
 
 
 @pytest.mark.slow

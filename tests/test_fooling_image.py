@@ -27,7 +27,7 @@ def target(random_model, image):
 
 @pytest.mark.slow
 def test_trace_of_a_photograph_equals_the_oracle(model, weights, photographs):
-    """The target's score before and after each of the first five steps is within 1e-3 of the float64 one, relative."""
+    """Before and after each of the first five steps the target's score is within 1e-3 of the float64 one."""
     X = photographs[0][:1]
     with pytest.warns(UserWarning, match="after 5 steps"):
         _, trace = make_fooling_image(X, TARGETS["tarantula"], model, max_iterations=5, return_trace=True)

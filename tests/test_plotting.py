@@ -20,10 +20,14 @@ from PIL import Image
 from cs231n.plotting import (
     ColorScale,
     check_figure_path,
+    figure_pixels,
     image_grid,
     image_title,
+    plot_fooling,
+    plot_images,
     plot_overlay,
     plot_saliency,
+    save_animation,
     save_figure,
 )
 
@@ -517,3 +521,92 @@ def test_arguments_are_not_changed():
     frozen_X.flags.writeable = frozen_maps.flags.writeable = False
     rendered(plot_saliency(frozen_X, frozen_maps))
     rendered(plot_overlay(frozen_X, frozen_maps))
+
+
+def panels(fig):
+    """Return the pictures in a figure, in the order in which they were drawn."""
+    return [ax.images[0].get_array() for ax in fig.axes]
+
+
+def test_images_go_to_rows_in_order():
+    """Three images in two columns make two rows; each keeps its title."""
+    X = photographs(3, 40, 40)
+    fig = plot_images(X, ["one", "two", "three"], columns=2)
+    np.testing.assert_array_equal(panels(fig), X)
+    assert [ax.get_title() for ax in fig.axes] == ["one", "two", "three"]
+    tops = [ax.get_position().y0 for ax in fig.axes]
+    assert tops[0] == tops[1] > tops[2]
+
+
+def test_difference_is_shown_around_grey_and_measured():
+    """One pixel's red is raised by 2 levels, another's blue lowered by 1; grey is 127.5.
+
+    That makes 130 and 126, tenfold 148 and 118. The length is that of (2 / 255 / 0.229, 1 / 255 / 0.225).
+    """
+    X = np.zeros((1, 32, 32, 3), np.float32)
+    fooling = X.copy()
+    fooling[0, 3, 4, 0] += 2 / 255 / 0.229
+    fooling[0, 5, 6, 2] -= 1 / 255 / 0.225
+    fig = plot_fooling(X, fooling, [("tench, Tinca tinca", 0.9)], [("goldfish", 0.8)])
+    original, changed, difference, magnified = panels(fig)
+    assert [int(value) for value in (difference[3, 4, 0], difference[5, 6, 2])] == [130, 126]
+    assert [int(value) for value in (magnified[3, 4, 0], magnified[5, 6, 2])] == [148, 118]
+    assert np.unique(difference[10:]).tolist() == np.unique(magnified[10:]).tolist() == [128]
+    assert (changed.astype(int) - original)[3, 4, 0] == 2
+    titles = [ax.get_title().replace("\N{NO-BREAK SPACE}", " ") for ax in fig.axes]
+    assert titles == [
+        "predicted: tench, 90 %",
+        "predicted: goldfish, 80 %",
+        "length 0.0384",
+        "at most 2 of 255 levels",
+    ]
+
+
+def test_figure_as_pixels_is_the_figure_as_a_file(tmp_path):
+    """The pixels of a frame are those that the saved picture has."""
+    fig = plot_images(photographs(2, 40, 40), ["a", "b"])
+    save_figure(fig, tmp_path / "two.png", dpi=60)
+    saved = np.array(Image.open(tmp_path / "two.png").convert("RGB"))
+    np.testing.assert_array_equal(figure_pixels(fig, dpi=60), saved)
+
+
+def test_animation_holds_its_frames(tmp_path):
+    """A GIF has each frame for its time, the last one longer, and starts over; flat colours are kept."""
+    frames = np.repeat([[[[255, 0, 0]]], [[[0, 255, 0]]], [[[0, 0, 255]]]], 20, axis=1).repeat(30, axis=2)
+    save_animation(frames.astype(np.uint8), tmp_path / "colours.gif", frame_seconds=0.1, last_seconds=1)
+    with Image.open(tmp_path / "colours.gif") as gif:
+        assert gif.n_frames == 3
+        assert gif.info["loop"] == 0
+        for i, seconds in enumerate([0.1, 0.1, 1]):
+            gif.seek(i)
+            np.testing.assert_array_equal(np.array(gif.convert("RGB")), frames[i])
+            assert gif.info["duration"] == 1000 * seconds
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "sentence"),
+    [
+        (plot_images, (X, ["a"]), "titles has 1 entries for 2 images"),
+        (plot_images, (X[0],), "a single image"),
+        (plot_fooling, (X, X), r"raw pixels \(uint8\)"),
+        (plot_fooling, (MAPS[..., None], MAPS[..., None]), "channels last"),
+        (save_animation, (X, "steps.mp4"), "steps.mp4 does not end in .gif"),
+        (save_animation, (X, "steps.gif", 0), "frame_seconds is 0; expected a number above 0"),
+        (save_animation, (MAPS, "steps.gif"), "frames holds floats"),
+    ],
+)
+def test_bad_pictures_and_animations_get_a_sentence(tmp_path, monkeypatch, function, arguments, sentence):
+    """What can't be drawn or saved is said before a file is begun."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=sentence):
+        function(*arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_fooling_images_must_match():
+    """Before and after have one shape, and the magnification is a factor."""
+    Z = np.zeros((1, 32, 32, 3), np.float32)
+    with pytest.raises(ValueError, match=r"X has shape .*, fooling .*; expected the same"):
+        plot_fooling(Z, Z[:, 1:])
+    with pytest.raises(ValueError, match="magnification is -1; expected a number above 0"):
+        plot_fooling(Z, Z, magnification=-1)
