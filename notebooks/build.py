@@ -37,7 +37,9 @@ A source with such regions becomes two notebooks: `notebooks/NAME.ipynb`, the st
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import os
 import re
 import sys
@@ -51,6 +53,7 @@ import nbformat
 import typer
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 from cs231n.paths import whole_file
 
@@ -66,6 +69,7 @@ _REGION = re.compile(
     flags=re.MULTILINE | re.DOTALL,
 )
 _HINT = re.compile(r"[ \t]*#: ?(?P<text>[^\n]*)\n?")
+_LARGE_PICTURE = 50_000  # characters
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -228,13 +232,24 @@ def _check_markers(text: str, where: str, is_code: bool) -> None:
 
 
 def _tidy(notebook: NotebookNode) -> None:
-    """Take out what execution leaves behind besides results: progress bars and the kernel's own metadata."""
+    """Make outputs fit for being kept: without progress bars and the kernel's metadata, pictures small."""
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if _WIDGET not in output.get("data", {})]
+            for output in cell.outputs:
+                _shrink_picture(output.get("data", {}))
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = NotebookNode(name="python")
+
+
+def _shrink_picture(data: dict[str, str]) -> None:
+    """Store a large PNG as JPEG: photographs and noise take a fifth of the space."""
+    if len(data.get("image/png", "")) > _LARGE_PICTURE:
+        file = io.BytesIO()
+        picture = Image.open(io.BytesIO(base64.b64decode(data.pop("image/png")))).convert("RGB")
+        picture.save(file, format="JPEG", quality=85)
+        data["image/jpeg"] = base64.b64encode(file.getvalue()).decode()
 
 
 if __name__ == "__main__":
