@@ -1,13 +1,14 @@
 # Setup: run this cell first. It finds the kit from any folder, and fetches the network and the sample
 # photographs if they are not there yet. On Colab, bring the kit's folder first: upload or clone it into
 # /content, or mount the Drive it lies in.
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 here = Path.cwd()
 nearby = [here, *here.parents, *here.glob("*/"), *here.glob("drive/MyDrive/*/")]
-kit = next((folder for folder in nearby if (folder / "cs231n" / "gradients.py").is_file()), None)
+kit = next((folder for folder in nearby if os.path.isfile(folder / "cs231n" / "gradients.py")), None)
 if kit is not None:
     sys.path.insert(0, str(kit))
     if "google.colab" in sys.modules:

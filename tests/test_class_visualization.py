@@ -1,5 +1,7 @@
 """Class visualisation: the oracle's ascent, reproducible, interruptible, and what it draws is the class."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -94,7 +96,7 @@ def test_interruption_returns_the_best_image_so_far(model, l2_reg, name):
         objectives.append(score - l2_reg * float((before.astype(np.float64) ** 2).sum()))
         begun.append(image)
         if iteration == 5:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     start = course_draws(seed=0, num_iterations=0)[0].astype(np.float32)
     image = create_class_visualization(
