@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +18,9 @@ DEFAULT_BATCH_SIZE = 8
 """Images per run of a session: more gain nothing in speed and cost memory."""
 
 _CALLERS = min(8, os.cpu_count() or 1)
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def require_graph_mode(what: str) -> None:
@@ -127,10 +132,40 @@ def run_in_batches(
     return [np.concatenate(results) for results in zip(*batches, strict=True)]
 
 
+def in_batches(items: Iterable[_Item], batch_size: int) -> Iterator[list[_Item]]:
+    """Yield lists of `batch_size` items, the last one shorter if need be; none is made before it is due."""
+    items = iter(items)
+    while batch := list(itertools.islice(items, batch_size)):
+        yield batch
+
+
+def run_ahead(
+    function: Callable[[_Item], _Result], items: Iterable[_Item]
+) -> Iterator[tuple[_Item, _Result]]:
+    """Yield each item with what `function` returns for it, in order; the next few are worked on meanwhile.
+
+    This is for more input than fits in memory: `function` runs a batch in the session, in threads as in
+    `run_in_batches`, while the caller makes the next batch and deals with the last results.
+    """
+    with ThreadPoolExecutor(_CALLERS) as callers:
+        waiting = deque()
+        try:
+            for item in items:
+                waiting.append((item, callers.submit(function, item)))
+                if len(waiting) > _CALLERS:
+                    item, result = waiting.popleft()
+                    yield item, result.result()
+            for item, result in waiting:
+                yield item, result.result()
+        finally:
+            callers.shutdown(cancel_futures=True)
+
+
 def assign(sess: tf.Session, variables: Sequence[tf.Variable], values: Sequence[np.ndarray]) -> None:
     """Give `variables` new values in `sess` without adding an operation to the graph.
 
     Each variable's own initialiser is run, with its initial value fed.
     """
-    feed = {variable.initial_value: value for variable, value in zip(variables, values, strict=True)}
+    with sess.graph.as_default():  # the initial values can be asked for in graph mode only
+        feed = {variable.initial_value: value for variable, value in zip(variables, values, strict=True)}
     sess.run([variable.initializer for variable in variables], feed_dict=feed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 import numpy.typing as npt
 
@@ -128,10 +130,31 @@ def check_labels(y: npt.ArrayLike, n: int, name: str = "y", num_classes: int = N
     return y.astype(np.int32, copy=False)
 
 
+def check_not_negative(value: float, name: str) -> float:
+    """Return a finite number of at least 0, or raise ValueError with a sentence."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < np.inf:
+        raise ValueError(f"{name} is {value!r}; expected a number of at least 0.")
+    return value
+
+
+def check_positive_number(value: float, name: str) -> float:
+    """Return a finite number above 0, or raise ValueError with a sentence."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < np.inf:
+        raise ValueError(f"{name} is {value!r}; expected a number above 0.")
+    return value
+
+
 def check_positive_integer(value: int, name: str) -> int:
     """Return `value` as an int, or raise ValueError with a sentence if it is not a whole number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1.")
+    return int(value)
+
+
+def check_not_negative_integer(value: int, name: str) -> int:
+    """Return `value` as an int, or raise ValueError with a sentence if it is not a whole number from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{name} is {value!r}; expected a whole number of at least 0.")
     return int(value)
 
 
