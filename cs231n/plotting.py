@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import os
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,9 @@ _LINE = 1.2 / 72  # distance from line to line, for each point of the font's siz
 _MAX_LINES = 3
 
 _SUFFIXES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp")
+# Okabe and Ito's palette, which the colour-blind can tell apart, without its yellow.
+_COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_DASHES = ("-", "--", ":")
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -258,6 +262,90 @@ def plot_overlay(
         colorbar=scale if colorbar else None,
         fig=fig,
     )
+
+
+def plot_methods(
+    X: npt.ArrayLike,
+    maps: Mapping[str, npt.ArrayLike],
+    titles: Sequence[str] | None = None,
+    *,
+    cmap: str | Colormap | None = None,
+    percentile: float = 99,
+    colorbar: bool = False,
+    fig: FigureBase | None = None,
+) -> FigureBase:
+    """Show the maps of several methods: images down, each in the first column, and methods across.
+
+    Parameters
+    ----------
+    X : array_like of uint8, shape (N, H, W, 3)
+        Raw images.
+    maps : mapping of str to array_like of float, shape (N, H, W)
+        For each method's name its maps, not negative.
+    titles : sequence of N str, optional
+        The classes explained; of synonyms the first is shown.
+    cmap, percentile, colorbar, fig
+        As for `plot_saliency`.
+
+    Returns
+    -------
+    Figure or SubFigure
+        The one drawn in.
+
+    Raises
+    ------
+    ValueError
+        If one of the arguments is not what is said above.
+    """
+    X = check_raw_images(X)
+    scale = ColorScale(cmap, percentile=percentile)
+    for one in maps.values():
+        _check_same_shape(X, _check_maps(one))
+    columns = [X, *(scale.rgb(one) for one in maps.values())]
+    return image_grid(
+        list(zip(*columns, strict=True)),
+        row_labels=None if titles is None else [_first_synonym(title) for title in titles],
+        column_titles=["image", *(name.replace("_", " ") for name in maps)],
+        colorbar=scale if colorbar else None,
+        fig=fig,
+    )
+
+
+def plot_lines(
+    x: Sequence[float] | Sequence[str],
+    lines: Mapping[str, npt.ArrayLike],
+    *,
+    x_label: str,
+    y_label: str,
+    y_range: tuple[float, float] = (0, 1),
+) -> Figure:
+    """Show measurements as lines, told apart by colour and by dashes, with their names at the right.
+
+    Parameters
+    ----------
+    x : sequence of float or str, length K
+        Numbers, or names of stages at equal distances.
+    lines : mapping of str to array_like of float, shape (K,)
+        NaN leaves a gap.
+    x_label, y_label : str
+    y_range : (float, float)
+
+    Returns
+    -------
+    Figure
+    """
+    fig = _NotebookFigure(figsize=(7.6, 3.6), layout="constrained")
+    ax = fig.add_subplot()
+    styles = itertools.product(_DASHES, _COLORS)
+    for (name, y), (dashes, color) in zip(lines.items(), styles, strict=False):
+        ax.plot(x, y, color=color, linestyle=dashes, linewidth=1.8, label=name.replace("_", " "))
+    ax.set(xlabel=x_label, ylabel=y_label, ylim=y_range)
+    ax.grid(alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+    if isinstance(x[0], str):
+        ax.tick_params(axis="x", labelrotation=45)
+    fig.legend(loc="outside right center", frameon=False)
+    return fig
 
 
 def image_grid(

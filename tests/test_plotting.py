@@ -22,6 +22,8 @@ from cs231n.plotting import (
     check_figure_path,
     image_grid,
     image_title,
+    plot_lines,
+    plot_methods,
     plot_overlay,
     plot_saliency,
     save_figure,
@@ -122,6 +124,32 @@ def test_a_grid_puts_each_picture_in_its_place():
         assert (drawn_in(ax, canvas) == colour).all()
     x = [ax.get_position().x0 for ax in fig.axes]
     assert x[0] == x[2] < x[3] < x[1]
+
+
+def test_methods_stand_in_columns_beside_their_images():
+    """Row i is image i and its map by each method; columns bear the methods' names, rows the classes'."""
+    X, maps = photographs(2), {"gradient": saliency(2), "grad_cam": saliency(2)[::-1]}
+    fig = plot_methods(X, maps, LONG_NAMES[-2:])
+    pictures = [ax.get_images()[0].get_array() for ax in fig.axes]
+    scale = ColorScale()
+    for i in range(2):
+        expected = [X[i], scale.rgb(maps["gradient"])[i], scale.rgb(maps["grad_cam"])[i]]
+        for picture, one in zip(pictures[3 * i : 3 * i + 3], expected, strict=True):
+            np.testing.assert_array_equal(picture, one)
+    texts = {text.get_text() for text in fig.texts}
+    assert {"image", "gradient", "grad cam", "jeep", "tench"} <= texts
+
+
+def test_lines_have_names_and_differ_in_colour_or_dashes():
+    """Each line is its numbers, gaps where they are NaN; no two of twelve look the same."""
+    lines = {f"line_{i}": [i, np.nan, 1] for i in range(12)}
+    fig = plot_lines(["a", "b", "c"], lines, x_label="stage", y_label="value", y_range=(0, 12))
+    [ax] = fig.axes
+    drawn = ax.get_lines()
+    assert [line.get_label() for line in drawn] == [f"line {i}" for i in range(12)]
+    np.testing.assert_array_equal(drawn[3].get_ydata(), [3, np.nan, 1])
+    assert len({(line.get_color(), line.get_linestyle()) for line in drawn}) == 12
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_ylim()) == ("stage", "value", (0, 12))
 
 
 @pytest.mark.parametrize(("height", "width"), [(30, 60), (60, 30), (50, 50)])
