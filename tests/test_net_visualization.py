@@ -8,30 +8,16 @@ import tensorflow.compat.v1 as tf
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.net_visualization import compute_saliency_maps
 from tests import oracle
+from tests.switches import network_switches
 
 
 @pytest.mark.slow
 def test_maps_of_the_photographs_equal_the_oracle(model, weights, photographs):
-    """Every pixel is within 1e-5 of its map's maximum of the float64 map with the same switches.
-
-    A photograph passes a million ReLUs and max pools, and some of them lie within rounding of their kink:
-    there float32 may take the other side, which is as right. So the oracle takes the network's side; that
-    the network's activations are right to 1e-5 is checked on the way.
-    """
+    """Every pixel is within 1e-5 of its map's maximum of the float64 map with the same switches."""
     X, y = photographs
-    relus = [op.outputs[0] for op in model.graph.get_operations() if op.type == "Relu"][:26]
-    switches = [*relus, *(model.layers[k] for k in (1, 4, 7))]
     maps = compute_saliency_maps(X, y, model)
     for i in range(len(X)):
-        seen = model.sess.run(switches, {model.image: X[i : i + 1]})
-
-        def as_the_network_saw_it(activation, seen=seen):
-            candidates = [array for array in seen if array.shape == activation.shape]
-            nearest = min(candidates, key=lambda array: np.abs(array - activation).max())
-            np.testing.assert_allclose(nearest, activation, rtol=0, atol=1e-5 * activation.max())
-            return nearest
-
-        passed = oracle.forward(weights, X[i : i + 1], decide=as_the_network_saw_it)
+        passed = oracle.forward(weights, X[i : i + 1], decide=network_switches(model, X[i : i + 1]))
         expected = np.abs(passed.gradient(oracle.d_score(passed.scores, y[i : i + 1]))).max(axis=-1)[0]
         np.testing.assert_allclose(
             maps[i], expected, rtol=0, atol=1e-5 * expected.max(), err_msg=f"image {i}"
