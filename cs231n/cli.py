@@ -30,6 +30,23 @@ class Source(str, Enum):
     course = "course"
 
 
+class MethodName(str, Enum):
+    """The names in `cs231n.attribution.METHODS`, here once more because that module imports TensorFlow."""
+
+    gradient = "gradient"
+    gradient_times_input = "gradient_times_input"
+    guided_backprop = "guided_backprop"
+    deconvnet = "deconvnet"
+    smoothgrad = "smoothgrad"
+    smoothgrad_squared = "smoothgrad_squared"
+    vargrad = "vargrad"
+    integrated_gradients = "integrated_gradients"
+    blur_integrated_gradients = "blur_integrated_gradients"
+    grad_cam = "grad_cam"
+    guided_grad_cam = "guided_grad_cam"
+    occlusion = "occlusion"
+
+
 SourceOption = Annotated[
     Source | None,
     typer.Option(
@@ -63,6 +80,14 @@ def saliency(
         str | None,
         typer.Option(help="Class to explain: number, WordNet id or part of the name.", show_default=False),
     ] = None,
+    method: Annotated[
+        list[MethodName] | None,
+        typer.Option(
+            help="How to attribute the score to the pixels; given several times, it makes a grid. "
+            "Default: gradient.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The picture: .png, .pdf, .svg or .jpg.")] = Path("saliency.png"),
     save_maps: Annotated[
         Path | None, typer.Option(help="HDF5 file for the maps themselves.", show_default=False)
@@ -88,22 +113,27 @@ def saliency(
     preprocessed = image_utils.preprocess_image(X)
 
     # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    from cs231n.attribution import METHODS, saliency_map
     from cs231n.classifiers.squeezenet import SqueezeNet
-    from cs231n.net_visualization import compute_saliency_maps
 
+    methods = [one.value for one in method or [MethodName.gradient]]
     with SqueezeNet.pretrained(weights) as model:
         probabilities = softmax(model.compute_scores(preprocessed), axis=1)
         first = probabilities.argmax(axis=1)
         explained = first if asked is None else [asked] * len(X)
-        maps = compute_saliency_maps(preprocessed, explained, model)
+        maps = {name: saliency_map(METHODS[name](preprocessed, explained, model)) for name in methods}
 
     certainty = probabilities.max(axis=1)
-    if asked is not None:
-        titles = [f"explained: {class_names[asked]}"] * len(X)
-    else:
-        titles = None if y is None else [class_names[k] for k in y]
     predictions = [(class_names[j], p) for j, p in zip(first, certainty, strict=True)]
-    plotting.save_figure(plotting.plot_saliency(X, maps, titles, predictions), out)
+    if len(maps) > 1:
+        figure = plotting.plot_methods(X, maps, [class_names[k] for k in explained])
+    else:
+        if asked is not None:
+            titles = [f"explained: {class_names[asked]}"] * len(X)
+        else:
+            titles = None if y is None else [class_names[k] for k in y]
+        figure = plotting.plot_saliency(X, *maps.values(), titles, predictions)
+    plotting.save_figure(figure, out)
     if save_maps is not None:
         _save_maps(save_maps, maps, explained, names)
 
@@ -116,6 +146,27 @@ def saliency(
     print(f"Explained: {'the top predictions' if asked is None else class_names[asked]}")
     for written in filter(None, (out, save_maps)):
         print(f"Wrote {written}")
+
+
+@app.command()
+def compare_methods(
+    out: Annotated[Path, typer.Option(help="The table: a Markdown file.")] = Path("methods.md"),
+    num: Annotated[int, typer.Option(min=1, help="How many images of the sample.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the new weights of the randomised network.")] = 0,
+    weights: WeightsOption = None,
+) -> None:
+    """Test all attribution methods on the sample, and write a table of the results; takes minutes."""
+    from cs231n import data_utils, image_utils
+
+    X, y, _ = data_utils.load_imagenet_val(num)
+
+    # Only now, so that a wrong argument is named at once and not after TensorFlow's start.
+    from cs231n.classifiers.squeezenet import SqueezeNet
+    from cs231n.comparison import write_comparison
+
+    with SqueezeNet.pretrained(weights) as model:
+        write_comparison(out, image_utils.preprocess_image(X), y, model, seed=seed)
+    print(f"Wrote {out}")
 
 
 @app.command()
@@ -202,15 +253,17 @@ def _load_images(files: list[Path] | None, num: int) -> tuple[Any, Any, list[str
     return X, y, [f"sample {i}" for i in range(len(X))]
 
 
-def _save_maps(path: Path, maps: Any, labels: Any, names: Sequence[str]) -> None:
-    """Write saliency maps with what they are maps of."""
+def _save_maps(path: Path, maps: dict[str, Any], labels: Any, names: Sequence[str]) -> None:
+    """Write the maps with what they are maps of: as `maps`, or `maps/METHOD` if there are several methods."""
     import h5py
 
     from cs231n.paths import whole_file
 
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-        file.create_dataset("maps", data=maps, compression="gzip")
+        for method, array in maps.items():
+            dataset = f"maps/{method}" if len(maps) > 1 else "maps"
+            file.create_dataset(dataset, data=array, compression="gzip").attrs["method"] = method
         file["labels"] = labels
         file["images"] = [name.encode("utf-8", "replace") for name in names]
-        file.attrs["method"] = "saliency: max over channels of |d score / d image|"
+        file.attrs["maps"] = "the largest absolute value over the channels of what the method attributes"
         file.attrs["kit"] = __version__

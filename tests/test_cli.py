@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cs231n.attribution import METHODS, grad_cam
+from cs231n.cli import MethodName
 from cs231n.net_visualization import compute_saliency_maps
 from cs231n.paths import checkpoint_prefix, datasets_dir
 
@@ -66,6 +68,34 @@ def test_saliency_of_the_sample(tmp_path, model, photographs):
         np.testing.assert_array_equal(file["labels"], y[:2])
         expected = compute_saliency_maps(X[:2], y[:2], model)
         np.testing.assert_allclose(file["maps"], expected, rtol=0, atol=1e-5 * expected.max())
+
+
+@pytest.mark.slow
+def test_saliency_by_several_methods(tmp_path, model, photographs):
+    """Several methods make one picture, a column for each, and the file has the maps of each by its name."""
+    methods = ("--method", "gradient", "--method", "grad_cam")
+    done = run("saliency", "--num", "2", *methods, "--save-maps", "two.h5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    width, height = Image.open(tmp_path / "saliency.png").size
+    assert width > 1.4 * height, "three columns, two rows"
+    with h5py.File(tmp_path / "two.h5") as file:
+        assert set(file["maps"]) == {"gradient", "grad_cam"}
+        expected = grad_cam(photographs[0][:2], file["labels"][()], model)
+        np.testing.assert_allclose(file["maps/grad_cam"], expected, rtol=0, atol=1e-5 * expected.max())
+
+
+def test_all_methods_can_be_asked_for():
+    """The command line has its own list of the methods' names, lest it import TensorFlow: it is complete."""
+    assert [name.value for name in MethodName] == list(METHODS)
+
+
+def test_unknown_method_is_refused_with_the_list(tmp_path):
+    """A method that does not exist: exit code 2, nothing written, and the names of those that do."""
+    done = run("saliency", "--method", "lime", cwd=tmp_path, COLUMNS="400")
+    assert done.returncode == 2
+    assert "'lime' is not one of 'gradient'" in done.stderr
+    assert "'occlusion'" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
