@@ -35,8 +35,10 @@ _REPORT = """\
 # The attribution methods, compared
 
 Written by `python -m cs231n compare-methods --out docs/methods.md` (kit {kit}): {num} images of the sample,
-seed {seed}, {processors} processors, {minutes:.1f} minutes. Weights: {weights}. Every method has its default
-settings and explains the image's own label. Figures are means over the images.
+seed {seed}; {minutes:.0f} minutes on {processors} processors, {busy:.0f} minutes of their time.
+Weights: {weights}.
+
+Every method has its default settings and explains the image's own label. Figures are means over the images.
 
 {table}
 
@@ -170,7 +172,7 @@ def write_comparison(
         As `compare_methods`, and if the file can't be written.
     """
     with whole_file(path) as temporary:  # opened first: better no place to write to now than in ten minutes
-        start = time.perf_counter()
+        start, start_busy = time.perf_counter(), time.process_time()
         table = comparison_table(compare_methods(X, y, model, seed=seed))
         text = _REPORT.format(
             table=table,
@@ -179,6 +181,7 @@ def write_comparison(
             steps=_STEPS,
             weights=describe(session.run(model.sess, model.variables, {})),
             minutes=(time.perf_counter() - start) / 60,
+            busy=(time.process_time() - start_busy) / 60,
             processors=os.cpu_count(),
             kit=__version__,
         )

@@ -281,3 +281,8 @@ def test_help_of_style_names_the_kits_pictures(tmp_path):
     """Whatever picture the kit has, `style --help` names it."""
     shown = run("style", "--help", cwd=tmp_path, COLUMNS="200").stdout
     assert all(name in shown for name in PICTURES)
+
+
+def test_all_methods_can_be_asked_for():
+    """The command line has its own list of the methods' names, lest it import TensorFlow: it is complete."""
+    assert [name.value for name in MethodName] == list(METHODS)

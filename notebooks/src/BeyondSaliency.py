@@ -43,18 +43,18 @@ X = preprocess_image(X_raw)
 names = [class_names[label] for label in y]
 
 
-def as_jpeg(figure):
-    """Return a figure of images as a JPEG at half their size; as PNG, maps full of noise make huge files."""
-    panel = figure.axes[0].get_position().width * figure.get_figwidth()  # inches for 224 pixels
+def as_jpeg(figure, size=112):
+    """Return a figure of images as a JPEG, each so many pixels wide; as PNG, maps full of noise are huge."""
+    inches = figure.axes[0].get_position().width * figure.get_figwidth()
     file = io.BytesIO()
-    figure.savefig(file, format="jpeg", dpi=112 / panel, pil_kwargs={"quality": 85})
+    figure.savefig(file, format="jpeg", dpi=size / inches, pil_kwargs={"quality": 80})
     return Image(file.getvalue(), format="jpeg")
 
 
-def show(images=slice(None), **maps):
+def show(images=slice(None), size=112, **maps):
     """Show the maps of several methods beside the images they explain."""
     chosen = {name: one[images] for name, one in maps.items()}
-    return as_jpeg(plotting.plot_methods(X_raw[images], chosen, names[images]))
+    return as_jpeg(plotting.plot_methods(X_raw[images], chosen, names[images]), size)
 
 
 # %% [markdown]
@@ -151,7 +151,7 @@ print("largest error:", np.abs(smooth - expected).max() / np.abs(expected).max()
 
 # %%
 smooth = saliency_map(smooth)
-show(slice(3, None), gradient=gradient, smoothgrad=smooth)
+show(slice(3, None), size=224, gradient=gradient, smoothgrad=smooth)
 
 # %% [markdown]
 # Cleaner to the eye; is there a number for it? If specks are chance, noise that nobody can see, one per cent
@@ -296,6 +296,7 @@ for name, maps in {"gradient": gradient, "SmoothGrad": smooth, "guided": guided}
     print(f"{name:10}  {concentration(maps):4.0%} of it in a twentieth of the pixels")
 show(
     slice(3, None),
+    size=224,
     gradient=gradient,
     smoothgrad=smooth,
     integrated_gradients=integrated,
