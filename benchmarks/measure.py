@@ -1,0 +1,196 @@
+"""What is measured, in which order, and the check before it that all compute the same."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from benchmarks.contenders import Captum, Kit, Pair, Rebuilt, Torch, TorchChannelsLast
+from benchmarks.matrix_product import FLOP, NumPyProduct, TensorFlowProduct, TorchProduct
+from benchmarks.worker import alternate, workers
+from cs231n.data_utils import load_imagenet_val
+from cs231n.image_utils import preprocess_image
+from cs231n.paths import checkpoint_prefix
+from cs231n.weights import read_weights, write_hdf5
+
+KIT, REBUILT, TORCH, TORCH_LAST = "the kit", "rebuilt in each call", "PyTorch", "PyTorch, channels last"
+CAPTUM, PAIR = "captum", "PAIR saliency"
+CONTENDERS = {
+    KIT: Kit,
+    REBUILT: Rebuilt,
+    TORCH: Torch,
+    TORCH_LAST: TorchChannelsLast,
+    CAPTUM: Captum,
+    PAIR: Pair,
+}
+PRODUCTS = {"NumPy": NumPyProduct, "TensorFlow": TensorFlowProduct, "PyTorch": TorchProduct}
+
+# Rounds and calls per batch size: enough for quartiles, and about a quarter of an hour for all.
+SALIENCY = {1: (12, 6), 5: (9, 4), 32: (7, 1), 128: (5, 1)}
+SAMPLES, NOISE = 50, 0.15
+ATTRIBUTION_ROUNDS = 7
+FILES, FILE_ROUNDS = 100, 5
+CALLS_IN_A_ROW = 1000
+START_ROUNDS = 3
+
+TOLERANCE = 1e-5
+"""Of a map's maximum: how far two contenders' pixels may be apart."""
+TIES = 1e-3
+"""Share of pixels that may be further apart: rounding decides which of two equal inputs wins a max pool."""
+
+
+def measure() -> dict[str, Any]:
+    """Check, then measure everything; the result holds only what JSON does."""
+    raw, y, _ = load_imagenet_val(20)
+    X = preprocess_image(raw)
+    results: dict[str, Any] = {"machine": _machine(), "load before": psutil.getloadavg()[0]}
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.h5"
+        write_hdf5(read_weights(checkpoint_prefix()), weights)
+
+        _report("checking that all compute the same")
+        results["agreement"] = _check(weights, X, y)
+        results["saliency"] = {str(n): _saliency(weights, *_batch(X, y, n), *SALIENCY[n]) for n in SALIENCY}
+        _report("matrix products")
+        with workers(PRODUCTS) as products:
+            seconds = alternate(products, "multiply", rounds=7, calls=6)
+        results["products"] = {name: FLOP / np.median(taken) / 1e9 for name, taken in seconds.items()}
+        results["smoothgrad"] = _attribution(weights, X, y, "smoothgrad", SAMPLES, NOISE)
+        results["integrated gradients"] = _attribution(weights, X, y, "integrated_gradients", SAMPLES)
+        results["files"] = _files(weights, Path(folder), raw, y)
+        results["in a row"] = _in_a_row(weights, X, y)
+        results["start"] = _start(weights, Path(folder), X, y)
+    results["load after"] = psutil.getloadavg()[0]
+    return results
+
+
+def _check(weights: Path, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """Return the share of pixels in which each contender differs from PyTorch, or raise RuntimeError."""
+    shares = {}
+    few, labels = X[:2], y[:2]
+    with workers(CONTENDERS, weights) as contenders:
+        reference = contenders[TORCH]
+        maps = reference.result("saliency", X, y)
+        gradient = reference.result("path_gradient", few, labels, np.ones(1)) / few
+        for name, worker in contenders.items():
+            shares[name] = _share_apart(f"{name}: saliency", worker.result("saliency", X, y), maps)
+            if name not in (KIT, CAPTUM, PAIR):
+                continue
+            noiseless = worker.result("smoothgrad", few, labels, 3, 0.0)
+            _share_apart(f"{name}: SmoothGrad without noise", noiseless, gradient)
+            nodes = worker.result("nodes", SAMPLES)
+            expected = reference.result("path_gradient", few, labels, nodes)
+            integrated = worker.result("integrated_gradients", few, labels, SAMPLES)
+            _share_apart(f"{name}: integrated gradients", integrated, expected)
+    return shares
+
+
+def _share_apart(what: str, computed: np.ndarray, expected: np.ndarray) -> float:
+    """Return the share of values further apart than `TOLERANCE`; raise RuntimeError if it is above `TIES`."""
+    scale = np.abs(expected).max(axis=tuple(range(1, expected.ndim)), keepdims=True)
+    share = float((np.abs(computed - expected) > TOLERANCE * scale).mean())
+    if not share <= TIES:
+        raise RuntimeError(f"{what} differs from PyTorch's in {share:.2%} of the pixels; nothing was timed.")
+    return share
+
+
+def _saliency(weights: Path, X: np.ndarray, y: np.ndarray, rounds: int, calls: int) -> dict[str, list[float]]:
+    """Return seconds per map."""
+    _report(f"saliency maps, batch {len(X)}")
+    with workers(CONTENDERS, weights) as contenders:
+        seconds = alternate(contenders, "saliency", X, y, rounds=rounds, calls=calls)
+    return {name: [second / len(X) for second in taken] for name, taken in seconds.items()}
+
+
+def _attribution(
+    weights: Path, X: np.ndarray, y: np.ndarray, method: str, *arguments: Any
+) -> dict[str, list[float]]:
+    """Return seconds for one image."""
+    _report(f"{method}, {SAMPLES} samples")
+    kinds = {name: CONTENDERS[name] for name in (KIT, CAPTUM, PAIR)}
+    with workers(kinds, weights) as contenders:
+        return alternate(contenders, method, X[:1], y[:1], *arguments, rounds=ATTRIBUTION_ROUNDS, calls=1)
+
+
+def _files(weights: Path, folder: Path, raw: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
+    """Return seconds per map, from JPEG files of 512 x 512 pixels: the size of many photographs' previews."""
+    _report(f"{FILES} JPEG files to maps")
+    files = []
+    for index in range(FILES):
+        files.append(folder / f"{index}.jpg")
+        Image.fromarray(raw[index % len(raw)]).resize((512, 512)).save(files[-1], quality=90)
+    kinds = {name: CONTENDERS[name] for name in (KIT, TORCH, TORCH_LAST)}
+    with workers(kinds, weights) as contenders:
+        labels = np.resize(y, FILES)
+        seconds = alternate(contenders, "saliency_of_files", files, labels, rounds=FILE_ROUNDS, calls=1)
+    return {name: [second / FILES for second in taken] for name, taken in seconds.items()}
+
+
+def _in_a_row(weights: Path, X: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
+    """Return the seconds that each of many calls took and the process's memory after it, in bytes."""
+    _report(f"{CALLS_IN_A_ROW} calls in a row")
+    with workers({KIT: Kit}, weights) as contenders:
+        calls = contenders[KIT].time("saliency", X[:1], y[:1], calls=CALLS_IN_A_ROW)
+    return {"seconds": [call.seconds for call in calls], "memory": [call.memory for call in calls]}
+
+
+def _start(weights: Path, folder: Path, X: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
+    """Return the seconds from a process's start to its end, with one map computed."""
+    _report("start-up")
+    image = folder / "image.npy"
+    np.save(image, X[:1])
+    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    for _ in range(START_ROUNDS):
+        for name, kind in CONTENDERS.items():
+            script = (
+                "import numpy, pathlib; from benchmarks import contenders; "
+                f"contender = contenders.{kind.__name__}(pathlib.Path({str(weights)!r})); "
+                f"contender.saliency(numpy.load({str(image)!r}), numpy.array([{y[0]}]))"
+            )
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", script], check=True)
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _batch(X: np.ndarray, y: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.resize(X, (n, *X.shape[1:])), np.resize(y, n)
+
+
+def _machine() -> dict[str, Any]:
+    packages = ("tensorflow", "torch", "captum", "saliency", "numpy")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": _processor(),
+        "cores": psutil.cpu_count(),
+        "memory": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.release()}",
+        "versions": {"Python": platform.python_version()}
+        | {package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name and its widest vector instructions, where Linux tells them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    vectors = [flag for flag in ("avx512f", "avx2") if flag in entries.get("flags", "").split()]
+    return ", ".join([entries.get("model name", platform.machine()), *vectors[:1]])
+
+
+def _report(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
