@@ -163,7 +163,7 @@ def _in_a_row_sentence(calls: Mapping[str, Sequence[float]]) -> str:
     first, last = (1000 * _median(part) for part in (calls["seconds"][:100], calls["seconds"][-100:]))
     tenth, most = (memory / 2**20 for memory in (calls["memory"][9], max(calls["memory"][10:])))
     return (
-        f"The kit, one image: the first hundred take {first:.1f} ms each, the last hundred {last:.1f} (medians).\n"
+        f"The kit, one image: the first hundred take {first:.1f} ms each, the last hundred {last:.1f}.\n"
         f"The process has {tenth:.0f} MiB after the tenth call and at most {most:.0f} MiB after it."
     )
 
