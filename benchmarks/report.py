@@ -12,14 +12,13 @@ from matplotlib.figure import Figure
 from benchmarks.measure import (
     CALLS_IN_A_ROW,
     CAPTUM,
+    CLOSE,
     CONTENDERS,
     FILES,
     KIT,
     REBUILT,
     SALIENCY,
     SAMPLES,
-    TIES,
-    TOLERANCE,
     TORCH,
     TORCH_LAST,
 )
@@ -46,10 +45,7 @@ def _page(results: Mapping[str, Any]) -> Iterator[str]:
 
 `make bench` measures this and writes this page. Every contender runs in a process of its own, on all cores,
 with the same weights and the same photographs of 224 × 224 pixels. They take turns, round after round. Before
-anything is timed, all must compute the same: at least {1 - TIES:.1%} of the pixels within {TOLERANCE:g} of
-the map's maximum of PyTorch's, the attribution methods likewise, SmoothGrad with its noise set to 0. In the
-other pixels, here at most {max(results["agreement"].values()):.3%}, rounding decides which of two equal
-inputs wins a max pool.
+anything is timed, all must compute the same. {_agreement_sentence(results["agreement"])}
 
 {machine["date"]}; {machine["processor"]}; {machine["cores"]} cores; {machine["memory"] / 2**30:.0f} GiB of
 memory; {machine["system"]}; {versions}. Load average before {results["load before"]:.1f}, after
@@ -91,6 +87,16 @@ Milliseconds a map. The gradient that is rebuilt in each call gets slower with e
         yield "| | median | quartiles | to the kit's |\n|---|---|---|---|"
         yield from _rows(results[key])
     yield f"\n## {CALLS_IN_A_ROW} calls in a row\n\n{_in_a_row_sentence(results['in a row'])}"
+
+
+def _agreement_sentence(distances: Mapping[str, Sequence[float]]) -> str:
+    close = {name: sum(distance <= CLOSE for distance in taken) for name, taken in distances.items()}
+    largest = max(max(taken) for taken in distances.values())
+    return (
+        f"Of {len(distances[KIT])} photographs' maps {close[KIT]} of\nthe kit's, and of everyone's at least "
+        f"{min(close.values())}, are within {CLOSE:g} of the maximum of PyTorch's (channels last);\n"
+        f"in the others, within {largest:.0e}, rounding decides whether some ReLU is active."
+    )
 
 
 def _goals(results: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
