@@ -103,11 +103,13 @@ def _agreement_sentence(distances: Mapping[str, Sequence[float]]) -> str:
 
 def _busy_sentence(results: Mapping[str, Any]) -> str:
     before, after = results["busy before"], results["busy after"]
-    sentence = f"Other programs took\n{before:.0f} % of the processor just before the run and {after:.0f} % just after."
+    sentence = (
+        f"Other programs took\n{before:.0f} % of the processor before the run and {after:.0f} % after it."
+    )
     if max(before, after) > BUSY:
         sentence += (
-            "\n**That is too much: these numbers mean little.** PyTorch's threads wait for each other and lose most\n"
-            "by it, so the ratios flatter the kit. Run it again on an idle machine."
+            "\n**That is too much: these numbers mean little.** PyTorch's threads wait for each other and lose\n"
+            "most by it, so the ratios flatter the kit. Run it again on an idle machine."
         )
     return sentence
 
