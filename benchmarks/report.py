@@ -28,6 +28,9 @@ from cs231n.plotting import save_figure
 GFLOP_PER_MAP = 1.06
 """Forward and back, with only the label's column of the classifier."""
 
+BUSY = 10
+"""Percent of the processor that other programs may take."""
+
 Seconds = Mapping[str, Sequence[float]]
 
 
@@ -48,8 +51,7 @@ with the same weights and the same photographs of 224 × 224 pixels. They take t
 anything is timed, all must compute the same. {_agreement_sentence(results["agreement"])}
 
 {machine["date"]}; {machine["processor"]}; {machine["cores"]} cores; {machine["memory"] / 2**30:.0f} GiB of
-memory; {machine["system"]}; {versions}. Load average before {results["load before"]:.1f}, after
-{results["load after"]:.1f}.
+memory; {machine["system"]}; {versions}. {_busy_sentence(results)}
 
 ![Milliseconds a map by batch size](benchmarks.svg)
 
@@ -97,6 +99,19 @@ def _agreement_sentence(distances: Mapping[str, Sequence[float]]) -> str:
         f"{min(close.values())}, are within {CLOSE:g} of the maximum of PyTorch's (channels last);\n"
         f"in the others, within {largest:.0e}, rounding decides whether some ReLU is active."
     )
+
+
+def _busy_sentence(results: Mapping[str, Any]) -> str:
+    before, after = results["busy before"], results["busy after"]
+    sentence = (
+        f"Other programs took\n{before:.0f} % of the processor before the run and {after:.0f} % after it."
+    )
+    if max(before, after) > BUSY:
+        sentence += (
+            "\n**That is too much: these numbers mean little.** PyTorch's threads wait for each other and lose\n"
+            "most by it, so the ratios flatter the kit. Run it again on an idle machine."
+        )
+    return sentence
 
 
 def _goals(results: Mapping[str, Any]) -> Iterator[tuple[str, str, str, bool]]:

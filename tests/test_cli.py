@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cs231n.attribution import grad_cam
+from cs231n.attribution import METHODS, grad_cam
+from cs231n.cli import MethodName
 from cs231n.net_visualization import compute_saliency_maps
 from cs231n.paths import checkpoint_prefix, datasets_dir
 from cs231n.sample_pictures import PICTURES
