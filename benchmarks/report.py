@@ -108,8 +108,8 @@ def _busy_sentence(results: Mapping[str, Any]) -> str:
     )
     if max(before, after) > BUSY:
         sentence += (
-            "\n**That is too much: these numbers mean little.** PyTorch's threads wait for each other and lose\n"
-            "most by it, so the ratios flatter the kit. Run it again on an idle machine."
+            "\n**That is too much: these numbers mean little.** PyTorch's threads wait for each other and\n"
+            "lose most by it, so the ratios flatter the kit. Run it again on an idle machine."
         )
     return sentence
 
