@@ -168,7 +168,7 @@ def find_class(text: str) -> int:
         If no class fits, with similar names, or several do, with a list of them.
     """
     query = str(text).strip().lower()
-    if re.fullmatch("[0-9]+", query):
+    if re.fullmatch("[0-9]{1,9}", query):
         if int(query) >= NUM_CLASSES:
             raise ValueError(f"{query} is no class of ImageNet; labels go from 0 to {NUM_CLASSES - 1}.")
         return int(query)
