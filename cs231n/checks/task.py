@@ -1,0 +1,357 @@
+"""What a check is made of: a task, the mistakes that are known of it, and how an answer is judged.
+
+A task's solution is a chain of named parts: which score is differentiated, how the channels are reduced, and
+so on. A known mistake puts something else in the place of one part; its output is computed with the same
+gradients as the right one's, and a learner's output that equals it was made by that mistake.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cs231n import session
+from cs231n.classifiers.squeezenet import SqueezeNet
+from cs231n.gradients import image_gradient
+from cs231n.observation import Observation
+from cs231n.quiet_tensorflow import tf
+
+_CHANGES_ARGUMENT = (
+    "The array that was passed in is another one after the call. Whoever calls your function still needs "
+    "it; work on a copy."
+)
+_NOT_REPEATABLE = (
+    "A second call with the same arguments gave another result. Does something outlive the call, or is "
+    "something random drawn that the given lines do not draw?"
+)
+_RETURNS_TENSOR = (
+    "Your function returned a Tensor, which is a plan of a computation and holds no numbers yet. Who carries "
+    "plans out?"
+)
+
+
+class Workings:
+    """Gradients and scores of one model in one session, each computed once.
+
+    Parameters
+    ----------
+    model : SqueezeNet
+    sess : tf.Session, optional
+        Default: the model's session, else the default session.
+    """
+
+    def __init__(self, model: SqueezeNet, sess: tf.Session | None = None) -> None:
+        self.model = model
+        self.sess = session.choose_session(model.graph, sess, model.sess)
+        self._known: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
+
+    def differentiate(
+        self, score: Callable[[SqueezeNet], tf.Tensor], X: np.ndarray, y: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradient of a score with respect to images, (N, H, W, 3), and the scores, (N, 1000).
+
+        Parameters
+        ----------
+        score : function of the model
+            As `image_gradient` takes it.
+        X : ndarray of float, shape (N, H, W, 3)
+            Preprocessed images.
+        y : sequence of N int
+            Labels.
+        """
+        key = (score, X.shape, X.tobytes(), tuple(y))
+        if key not in self._known:
+            fetches = [image_gradient(self.model, score).gradient, self.model.classifier]
+            feed = {self.model.image: X, self.model.labels: y}
+            self._known[key] = tuple(session.run(self.sess, fetches, feed))
+        return self._known[key]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Arguments to call a learner's function with.
+
+    Attributes
+    ----------
+    name : str
+        For cases after the first: what a function is restricted to that is right for this one only.
+    arguments : tuple of ndarray and int
+        What comes before the model.
+    keywords : dict
+        What comes after it.
+    seed : int
+        What NumPy's global generator is seeded with.
+    """
+
+    name: str
+    arguments: tuple[np.ndarray | int, ...]
+    keywords: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A known mistake.
+
+    Attributes
+    ----------
+    name : str
+    explanation : str
+        What was done, and what to think about, in one or two sentences that do not give the code away.
+    changes : tuple of dict
+        What it puts in the place of which part of the solution; several if it has several forms.
+    accepted : bool
+        Whether the answer counts as right nevertheless; the explanation is then a remark.
+    """
+
+    name: str
+    explanation: str
+    changes: tuple[Mapping[str, Any], ...]
+    accepted: bool = False
+
+
+@dataclass(frozen=True)
+class Task:
+    """One function that learners write, and all that is needed to judge it.
+
+    Attributes
+    ----------
+    title : str
+        "Saliency maps".
+    function : str
+        The function's name.
+    points : int
+        What it is worth when graded.
+    make_cases : function (workings, seed) -> iterator of Case
+        Inputs for which all known mistakes have different outputs. The first case decides; a function
+        that fails there but is right for another one works only for inputs of that kind.
+    compute_reference : function (workings, case) -> ndarray
+        The right output, by the kit's own function.
+    solve : function (workings, case, **parts) -> ndarray
+        The right output if no part is given, else what it is with other parts.
+    mistakes : tuple of Mistake
+    tolerance : float
+        Outputs are the same if their distance relative to the right one is at most this.
+    subtract_input : bool
+        Whether it is the difference from the first argument that is compared: for functions that change
+        an image a little.
+    count_runs : function (workings, case) -> int
+        How often the session has to be run.
+    """
+
+    title: str
+    function: str
+    points: int
+    make_cases: Callable[..., Iterator[Case]]
+    compute_reference: Callable[[Workings, Case], np.ndarray]
+    solve: Callable[..., np.ndarray]
+    mistakes: tuple[Mistake, ...]
+    tolerance: float
+    count_runs: Callable[[Workings, Case], int]
+    subtract_input: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said about a learner's function.
+
+    Attributes
+    ----------
+    task : Task
+    passed : bool
+    mistakes : tuple of str
+        Names of what was recognised; empty if the answer is right, or wrong in an unknown way.
+    explanation : str
+        One or more sentences.
+    remarks : tuple of str
+        What is not wrong but could be better.
+    result, expected : ndarray, optional
+        The learner's output and the right one, if there is something to compare.
+    """
+
+    task: Task
+    passed: bool
+    mistakes: tuple[str, ...]
+    explanation: str
+    remarks: tuple[str, ...] = ()
+    result: np.ndarray | None = None
+    expected: np.ndarray | None = None
+
+
+def judge(
+    task: Task, cases: Iterable[Case], observe: Callable[[Case], Observation], workings: Workings
+) -> Verdict:
+    """Return what is to be said about a function that was observed.
+
+    Parameters
+    ----------
+    task : Task
+    cases : iterable of Case
+        As the task's `make_cases` returned them.
+    observe : function (case) -> Observation
+        What the learner's function does with a case. Called for the first, and for others when needed.
+    workings : Workings
+        The model with which the cases were observed.
+    """
+    special = iter(cases)
+    main = next(special)
+    seen = observe(main)
+    if seen.is_stub:
+        return Verdict(task, False, ("not done yet",), f"{task.function} is still to be written.")
+    expected = task.compute_reference(workings, main)
+    remarks = _remarks_on_graph(seen)
+    mistakes, explanation, passed = _recognise(task, main, seen, workings, expected)
+    if passed:
+        remarks += _remarks_on_runs(seen, task.count_runs(workings, main))
+    elif not mistakes and (seen.error or (seen.result is not None and seen.result.shape != expected.shape)):
+        mistakes, explanation = _find_restriction(task, main, seen, special, observe, workings)
+    if not passed and not mistakes:
+        mistakes, explanation = _describe(seen, expected)
+    return Verdict(task, passed, mistakes, explanation, remarks, seen.result, expected)
+
+
+def find_mistakes(task: Task, case: Case, result: np.ndarray, workings: Workings) -> tuple[Mistake, ...]:
+    """Return the known mistake, or the two made at once, whose output `result` is; none if it is unknown."""
+    for number in (1, 2):
+        for mistakes in itertools.combinations(task.mistakes, number):
+            for changes in itertools.product(*(mistake.changes for mistake in mistakes)):
+                parts = _merge(changes)
+                if parts is not None and is_same(task, case, result, _solve(task, workings, case, parts)):
+                    return mistakes
+    return ()
+
+
+def is_same(task: Task, case: Case, result: np.ndarray, expected: np.ndarray) -> bool:
+    """Tell whether two outputs are the same up to the task's tolerance."""
+    return distance(task, case, result, expected) <= task.tolerance
+
+
+def distance(task: Task, case: Case, result: np.ndarray, expected: np.ndarray) -> float:
+    """Return ``||result - expected||_2``, relative to `expected` or, if smaller, to its change of the input.
+
+    Infinity if shapes or the places of NaN differ.
+    """
+    finite = np.isfinite(expected)
+    if result.shape != expected.shape or not np.array_equal(np.isfinite(result), finite):
+        return np.inf
+    difference = np.linalg.norm(result[finite].astype(np.float64) - expected[finite])
+    scale = np.linalg.norm(expected[finite])
+    if task.subtract_input and expected.size == case.arguments[0].size:
+        change = expected - case.arguments[0].reshape(expected.shape)
+        scale = min(scale, np.linalg.norm(change[finite])) or scale
+    if scale == 0:
+        return 0.0 if difference == 0 else np.inf
+    return float(difference / scale)
+
+
+def _solve(task: Task, workings: Workings, case: Case, parts: Mapping[str, Any]) -> np.ndarray:
+    """Return the output with other parts; divisions by zero, which mistakes can lead to, give NaN quietly."""
+    with np.errstate(all="ignore"):
+        return task.solve(workings, case, **parts)
+
+
+def _merge(changes: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return changes of different parts as one; None if two are of the same part."""
+    merged = dict(itertools.chain.from_iterable(change.items() for change in changes))
+    return merged if len(merged) == sum(map(len, changes)) else None
+
+
+def _recognise(
+    task: Task, case: Case, seen: Observation, workings: Workings, expected: np.ndarray
+) -> tuple[tuple[str, ...], str, bool]:
+    """Return the known mistakes' names, the explanation, and whether the answer counts as right."""
+    if seen.kind == "Tensor":
+        return ("returns a Tensor",), _RETURNS_TENSOR, False
+    if seen.result is None:
+        return (), "", False
+    if not seen.repeatable:
+        return ("not repeatable",), _NOT_REPEATABLE, False
+    is_right = is_same(task, case, seen.result, expected)
+    found = () if is_right else find_mistakes(task, case, seen.result, workings)
+    names = [mistake.name for mistake in found]
+    explanations = [mistake.explanation for mistake in found]
+    passed = is_right or (bool(found) and all(mistake.accepted for mistake in found))
+    if seen.changed and (passed or found):
+        names.append("changes its argument")
+        explanations.append(_CHANGES_ARGUMENT)
+        passed = False
+    return tuple(names), " ".join(explanations) or "Right.", passed
+
+
+def _find_restriction(
+    task: Task,
+    main: Case,
+    seen: Observation,
+    special: Iterable[Case],
+    observe: Callable[[Case], Observation],
+    workings: Workings,
+) -> tuple[tuple[str, ...], str]:
+    """Return which inputs a function is restricted to that is right for these alone, and the explanation."""
+    for case in special:
+        result = observe(case).result
+        if result is not None and is_same(task, case, result, task.compute_reference(workings, case)):
+            what = f"raised {seen.error}" if seen.error else f"is wrong, of shape {seen.result.shape}"
+            return (f"works only for {case.name}",), (
+                f"Your function is right for {case.name}, but for an input of shape "
+                f"{main.arguments[0].shape} it {what}. Take every size from the arguments."
+            )
+    return (), ""
+
+
+def _describe(seen: Observation, expected: np.ndarray) -> tuple[tuple[str, ...], str]:
+    """Return what can be said about an answer that no known mistake explains."""
+    if seen.error:
+        return ("raises an error",), f"Your function raised {seen.error}."
+    if seen.kind == "NoneType":
+        return ("returns nothing",), "Your function returned None. Does every way through it end in a return?"
+    if seen.result is None:
+        return ("wrong type",), f"Your function returned a {seen.kind}; an array of numbers is expected."
+    if seen.result.shape != expected.shape:
+        return ("wrong shape",), f"Your result has shape {seen.result.shape}; expected {expected.shape}."
+    if not np.isfinite(seen.result).all():
+        share = 1 - np.isfinite(seen.result).mean()
+        return ("NaN",), (
+            f"{share:.1%} of your numbers are NaN or infinite. Where is something divided by zero, or a "
+            "logarithm taken of it?"
+        )
+    return (
+        "unknown",
+    ), f"This is not right, and no known mistake. {describe_difference(seen.result, expected)}"
+
+
+def describe_difference(result: np.ndarray, expected: np.ndarray) -> str:
+    """Return numbers about how two arrays of the same shape differ, as sentences."""
+    a, b = result.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
+    where = int(np.abs(a - b).argmax())
+    index = ", ".join(str(int(i)) for i in np.unravel_index(where, expected.shape))
+    sentences = [f"The largest difference is at [{index}]: yours {a[where]:.4g}, expected {b[where]:.4g}."]
+    if a.std() > 0 and b.std() > 0:
+        sentences.append(f"The correlation is {np.corrcoef(a, b)[0, 1]:.3f}.")
+    if a.any() and b.any():
+        sentences.append(f"Scaled to fit best, yours is {a @ b / (b @ b):.4g} times the expected.")
+    opposite = float((a * b < 0).mean())
+    if opposite:
+        sentences.append(f"{opposite:.1%} of your numbers have the wrong sign.")
+    return " ".join(sentences)
+
+
+def _remarks_on_graph(seen: Observation) -> tuple[str, ...]:
+    if not seen.operations:
+        return ()
+    return (
+        f"Each call added {seen.operations} operations to the graph, so each is slower than the last. Which "
+        "of your lines build the graph, and which only run it?",
+    )
+
+
+def _remarks_on_runs(seen: Observation, needed: int) -> tuple[str, ...]:
+    if seen.runs <= needed:
+        return ()
+    return (
+        f"A call ran the session {seen.runs} times; {needed} would do. One run can fetch several tensors, "
+        "for all images at once.",
+    )
