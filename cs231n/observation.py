@@ -6,7 +6,6 @@ Both the checks in the notebook and the grader's child process use this. It know
 from __future__ import annotations
 
 import contextlib
-import itertools
 import linecache
 import re
 import sys
@@ -22,6 +21,7 @@ import numpy as np
 from cs231n.quiet_tensorflow import tf
 
 _MAX_TEXT = 300
+_MAX_FED = 4
 _KIT = str(Path(__file__).parent)
 # TensorFlow tells the reason after the place in the graph and before the place in the program.
 _REASON = re.compile(r"^Graph execution error:.*?^Node: [^\n]*\n(?P<reason>[^\n]*)", re.DOTALL | re.MULTILINE)
@@ -49,6 +49,10 @@ class Observation:
         How many operations the second call added to the graph.
     runs : int
         How often the second call ran a session.
+    fed : tuple of ndarray
+        The first images that the second call showed to the network, without repetitions.
+    num_fed : int
+        How many it showed in all.
     """
 
     result: np.ndarray | None = None
@@ -59,6 +63,8 @@ class Observation:
     repeatable: bool = True
     operations: int = 0
     runs: int = 0
+    fed: tuple[np.ndarray, ...] = ()
+    num_fed: int = 0
 
 
 def observe(
@@ -86,9 +92,8 @@ def observe(
     try:
         first, changed = _call(function, arguments, keywords, model, seed)
         operations = len(model.graph.get_operations())
-        with _counted_runs() as count:
+        with _watched_sessions(model.image) as watched:
             second, _ = _call(function, arguments, keywords, model, seed)
-        runs = next(count)
     except (Exception, SystemExit) as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         is_stub = isinstance(error, NotImplementedError) and not _is_library(last.filename)
@@ -102,7 +107,9 @@ def observe(
         changed=changed,
         repeatable=_agree(result, as_numbers(second)),
         operations=len(model.graph.get_operations()) - operations,
-        runs=runs,
+        runs=watched.runs,
+        fed=tuple(watched.fed),
+        num_fed=watched.num_fed,
     )
 
 
@@ -149,22 +156,45 @@ def _call(
     return (result.copy() if isinstance(result, np.ndarray) else result), changed
 
 
+class _Watched:
+    """What went through the sessions: how many runs, and which images one after the other."""
+
+    def __init__(self, placeholder: tf.Tensor) -> None:
+        self.placeholder = placeholder
+        self.runs = self.num_fed = 0
+        self.fed: list[np.ndarray] = []
+        self._last: np.ndarray | None = None
+
+    def note(self, feed: Any) -> None:
+        """Note a run and its image; the last one again, for scores and gradient apart, counts as one."""
+        self.runs += 1
+        image = as_numbers(feed.get(self.placeholder)) if isinstance(feed, Mapping) else None
+        if image is None or np.array_equal(image, self._last):
+            return
+        self._last = image.copy()
+        self.num_fed += 1
+        if len(self.fed) < _MAX_FED:
+            self.fed.append(self._last)
+
+
 @contextlib.contextmanager
-def _counted_runs() -> Iterator[Iterator[int]]:
-    """Count how often any session is run; the number is the iterator's next value."""
-    count = itertools.count()
+def _watched_sessions(placeholder: tf.Tensor) -> Iterator[_Watched]:
+    """Watch what is run in any session."""
+    watched = _Watched(placeholder)
 
-    def counting(run: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any, **keywords: Any) -> Any:
-            next(count)
-            return run(*arguments, **keywords)
+    def watching(run: Callable[..., Any]) -> Callable[..., Any]:
+        def watched_run(
+            self: Any, fetches: Any, feed_dict: Any = None, *arguments: Any, **keywords: Any
+        ) -> Any:
+            watched.note(feed_dict)
+            return run(self, fetches, feed_dict, *arguments, **keywords)
 
-        return counted
+        return watched_run
 
     with contextlib.ExitStack() as stack:
         for kind in (tf.Session, tf.InteractiveSession):
-            stack.enter_context(mock.patch.object(kind, "run", counting(kind.run)))
-        yield count
+            stack.enter_context(mock.patch.object(kind, "run", watching(kind.run)))
+        yield watched
 
 
 def _kind(value: Any) -> str:

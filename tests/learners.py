@@ -9,10 +9,16 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+from matplotlib import pyplot as plt
 
+from cs231n.image_utils import blur_image, deprocess_image, preprocess_image
 from cs231n.quiet_tensorflow import tf
 
 sess = None
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+VALID = -MEAN / STD, (1 - MEAN) / STD
+"""Black and white after preprocessing."""
 
 
 # --- Saliency maps ---
@@ -258,4 +264,276 @@ WRONG_SALIENCY = [
         "no absolute value, gradient of the loss",
         saliency_from(lambda model: model.loss, reduce=lambda g: g.max(axis=-1)),
     ),
+]
+
+
+# --- Fooling images ---
+
+ITERATIONS = 20  # fewer than the notebook's hundred, and enough for what the checks ask
+
+
+def unit(g):
+    """Return an array divided by its Euclidean norm."""
+    return g / np.linalg.norm(g)
+
+
+def fooling_from(
+    score=score_of_one,
+    step=unit,
+    label=lambda target, scores: target,
+    keep=lambda X: X,
+    is_done=lambda scores, target, i: scores[0].argmax() == target,
+    finish=lambda X_fooling, X: X_fooling,
+):
+    """Return a learner's function with other lines in some places."""
+
+    def make_fooling_image(X, target_y, model):
+        X_fooling = X.copy()
+        for i in range(ITERATIONS):
+            scores = sess.run(model.classifier, {model.image: X_fooling})
+            if is_done(scores, target_y, i):
+                break
+            gradient = gradient_of(score, X_fooling, [label(target_y, scores)], model)
+            X_fooling = keep(X_fooling + step(gradient))
+        return finish(X_fooling, X)
+
+    return make_fooling_image
+
+
+def fooling_in_one_run(X, target_y, model):
+    """Fetch scores and gradient together; the norm by hand."""
+    fooled = np.array(X)
+    fetches = [model.scores, gradient_tensor(label_scores, model)]
+    for _ in range(ITERATIONS):
+        scores, g = sess.run(fetches, {model.image: fooled, model.labels: [target_y]})
+        if np.argmax(scores) == target_y:
+            return fooled
+        fooled = fooled + 1.0 * g / np.sqrt(np.sum(g**2))
+    return fooled
+
+
+def fooling_normalised_in_graph(X, target_y, model):
+    """Let TensorFlow normalise; write the condition into a while loop."""
+    score = gradient_tensor(label_scores_by_one_hot, model)
+    step = tf.nn.l2_normalize(score)
+    image, steps = X, 0
+    while (
+        sess.run(model.classifier, {model.image: image}).argmax(axis=1)[0] != target_y and steps < ITERATIONS
+    ):
+        image = image + sess.run(step, {model.image: image, model.labels: np.array([target_y])})
+        steps += 1
+    return image
+
+
+def fooling_in_float64(X, target_y, model):
+    """Add the changes up in float64, and guard against a zero norm."""
+    change = np.zeros(X.shape)
+    for _ in range(ITERATIONS):
+        image = X + change
+        if sess.run(model.classifier, {model.image: image})[0].argmax() == target_y:
+            break
+        g = gradient_of(label_scores, image, [target_y], model).astype(np.float64)
+        change += g / (np.linalg.norm(g) + 1e-10)
+    return X + change
+
+
+def fooling_looking_after_the_step(X, target_y, model):
+    """Look at the network's answer at the end of the loop's body."""
+    image = X.copy()
+    for _ in range(ITERATIONS):
+        image += unit(gradient_of(score_of_one, image, [target_y], model))
+        if np.argmax(sess.run(model.classifier, feed_dict={model.image: image})[0]) == target_y:
+            break
+    return image
+
+
+RIGHT_FOOLING = [
+    fooling_from(),
+    fooling_in_one_run,
+    fooling_normalised_in_graph,
+    fooling_in_float64,
+    fooling_looking_after_the_step,
+]
+
+
+def fooling_in_place(X, target_y, model):
+    """Forget the copy."""
+    X_fooling = X
+    while sess.run(model.classifier, {model.image: X_fooling})[0].argmax() != target_y:
+        X_fooling += unit(gradient_of(score_of_one, X_fooling, [target_y], model))
+    return X_fooling
+
+
+def fooling_with_stale_scores(X, target_y, model):
+    """Step before looking at the scores that came with the gradient."""
+    image = X.copy()
+    fetches = [gradient_tensor(label_scores, model), model.classifier]
+    for _ in range(ITERATIONS):
+        g, scores = sess.run(fetches, {model.image: image, model.labels: [target_y]})
+        image += unit(g)
+        if scores[0].argmax() == target_y:
+            break
+    return image
+
+
+def never(scores, target, i):
+    """Go on to the end."""
+    return False
+
+
+def log_probability(model):
+    """Return the negative loss of one image."""
+    return -model.loss
+
+
+def probability_of_one(model):
+    """Return the label's probability of a single image."""
+    return tf.nn.softmax(model.classifier)[0, model.labels[0]]
+
+
+WRONG_FOOLING = [
+    ("raw gradient", fooling_from(step=lambda g: g)),
+    ("divided by the squared norm", fooling_from(step=lambda g: g / np.sum(g * g))),
+    ("another normalisation", fooling_from(step=lambda g: g / np.max(np.abs(g)))),
+    ("another normalisation", fooling_from(step=np.sign)),
+    ("another step length", fooling_from(step=lambda g: 10 * unit(g))),
+    ("another step length", fooling_from(step=lambda g: 0.1 * unit(g))),
+    ("sign flipped", fooling_from(step=lambda g: -unit(g))),
+    ("sign flipped", fooling_from(step=lambda g: -g / (np.linalg.norm(g) + 1e-7))),
+    ("descends the loss", fooling_from(log_probability)),
+    ("descends the loss", fooling_from(probability_of_one)),
+    ("raises all classes", fooling_from(lambda model: model.classifier)),
+    ("wrong class raised", fooling_from(label=lambda target, scores: scores[0].argmax())),
+    ("wrong class raised", fooling_from(lambda model: tf.reduce_max(model.classifier))),
+    ("wrong class raised", fooling_from(lambda model: model.classifier[0, 0])),
+    ("changes its argument", fooling_in_place),
+    ("image unchanged", fooling_from(keep=lambda X: X, is_done=lambda scores, target, i: True)),
+    ("stops early", fooling_from(is_done=lambda scores, target, i: i == 2)),
+    ("stops early", fooling_from(is_done=lambda scores, target, i: i == 1)),
+    ("goes on after success", fooling_from(is_done=never)),
+    ("goes on after success", fooling_with_stale_scores),
+    ("clips", fooling_from(keep=lambda X: np.clip(X, *VALID))),
+    ("clips", fooling_from(finish=lambda X_fooling, X: np.clip(X_fooling, *VALID))),
+    ("returns the difference", fooling_from(finish=lambda X_fooling, X: X_fooling - X)),
+    ("batch axis lost", fooling_from(finish=lambda X_fooling, X: X_fooling[0])),
+    ("unknown", fooling_from(step=lambda g: unit(g) + 0.001)),
+]
+
+
+# --- Class visualisation ---
+
+
+def visualization_from(
+    gradient=lambda X, y, l2_reg, model: gradient_of(score_of_one, X, [y], model) - 2 * l2_reg * X,
+    update=lambda X, g, rate: X + rate * g,
+    undo=lambda ox, oy: (-ox, -oy),
+):
+    """Return a learner's function with other lines in some places; the rest is given in the notebook."""
+
+    def create_class_visualization(target_y, model, **kwargs):
+        l2_reg = kwargs.pop("l2_reg", 1e-3)
+        learning_rate = kwargs.pop("learning_rate", 25)
+        num_iterations = kwargs.pop("num_iterations", 100)
+        blur_every = kwargs.pop("blur_every", 10)
+        max_jitter = kwargs.pop("max_jitter", 16)
+        show_every = kwargs.pop("show_every", 25)
+        X = 255 * np.random.rand(224, 224, 3)  # noqa: NPY002
+        X = preprocess_image(X)[None]
+        for t in range(num_iterations):
+            ox, oy = np.random.randint(-max_jitter, max_jitter + 1, 2)  # noqa: NPY002
+            X = np.roll(np.roll(X, ox, 1), oy, 2)
+            X = update(X, gradient(X, target_y, l2_reg, model), learning_rate)
+            ox, oy = undo(ox, oy)
+            X = np.roll(np.roll(X, ox, 1), oy, 2)
+            X = np.clip(X, *VALID)
+            if t % blur_every == 0:
+                X = blur_image(X, sigma=0.5)
+            if t == 0 or (t + 1) % show_every == 0 or t == num_iterations - 1:
+                print("iteration", t)
+                plt.imshow(deprocess_image(X[0]))
+                plt.show()
+        return X
+
+    return create_class_visualization
+
+
+@functools.cache
+def objective_gradient(model, penalty, sign=1):
+    """Return the gradient's tensor of the score minus a penalty, and the placeholder of its strength."""
+    strength = tf.placeholder(tf.float32, [])
+    objective = model.classifier[0, model.labels[0]] - strength * penalty(model)
+    return tf.gradients(sign * objective, model.image)[0], strength
+
+
+def penalised(penalty, sign=1):
+    """Return a function that differentiates the score minus a penalty in the graph."""
+
+    def gradient(X, y, l2_reg, model):
+        tensor, strength = objective_gradient(model, penalty, sign)
+        return sess.run(tensor, {model.image: X, model.labels: [y], strength: l2_reg})
+
+    return gradient
+
+
+def squared_norm(model):
+    """Return what the formula says."""
+    return tf.reduce_sum(model.image**2)
+
+
+def squared_tf_norm(model):
+    """Return the same by TensorFlow's norm."""
+    return tf.square(tf.norm(model.image))
+
+
+def halved_squared_norm(model):
+    """Return what tf.nn.l2_loss makes of it."""
+    return tf.nn.l2_loss(model.image)
+
+
+def norm_of_scores(model):
+    """Penalise the wrong tensor."""
+    return tf.nn.l2_loss(model.classifier)
+
+
+def nothing(model):
+    """Forget the penalty."""
+    return tf.constant(0.0)
+
+
+def score_gradient(score):
+    """Return a function that raises another score, with the right penalty."""
+    return lambda X, y, l2_reg, model: gradient_of(score, X, [y], model) - 2 * l2_reg * X
+
+
+def descending(X, g, rate):
+    """Descend, which is right if the objective was negated."""
+    return X - rate * g
+
+
+RIGHT_VISUALIZATION = [
+    visualization_from(),
+    visualization_from(penalised(squared_norm)),
+    visualization_from(penalised(squared_tf_norm), lambda X, g, rate: X + np.float64(rate) * g),
+    visualization_from(penalised(squared_norm, sign=-1), descending),
+]
+ACCEPTED_VISUALIZATION = visualization_from(penalised(halved_squared_norm))
+
+WRONG_VISUALIZATION = [
+    ("sign of the regulariser", visualization_from(penalised(lambda model: -squared_norm(model)))),
+    ("sign of the regulariser", visualization_from(penalised(lambda model: -halved_squared_norm(model)))),
+    ("no regulariser", visualization_from(penalised(nothing))),
+    ("regularises the scores", visualization_from(penalised(norm_of_scores))),
+    ("no regulariser", visualization_from(penalised(lambda model: tf.norm(model.image)))),
+    ("no learning rate", visualization_from(update=lambda X, g, rate: X + g)),
+    ("descends", visualization_from(update=descending)),
+    ("descends", visualization_from(penalised(squared_norm, sign=-1))),
+    ("normalised gradient", visualization_from(update=lambda X, g, rate: X + rate * unit(g))),
+    ("normalised gradient", visualization_from(update=lambda X, g, rate: X + unit(g))),
+    ("raises the probability", visualization_from(score_gradient(log_probability))),
+    ("raises the probability", visualization_from(score_gradient(probability_of_one))),
+    ("raises all classes", visualization_from(score_gradient(lambda model: model.classifier))),
+    ("jitter not undone", visualization_from(undo=lambda ox, oy: (0, 0))),
+    ("jitter not undone", visualization_from(undo=lambda ox, oy: (ox, oy))),
+    ("half the regulariser, descends", visualization_from(penalised(halved_squared_norm), descending)),
+    ("unknown", visualization_from(update=lambda X, g, rate: X + 3 * rate * g)),
 ]

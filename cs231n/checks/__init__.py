@@ -8,13 +8,13 @@ import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cs231n.checks import saliency
+from cs231n.checks import class_visualization, fooling, saliency
 from cs231n.checks.report import Report
 from cs231n.checks.task import Task, Verdict, Workings, judge
 from cs231n.observation import observe
 from cs231n.quiet_tensorflow import tf
 
-TASKS: tuple[Task, ...] = (saliency.TASK,)
+TASKS: tuple[Task, ...] = (saliency.TASK, fooling.TASK, class_visualization.TASK)
 """All tasks, in the order of the notebook."""
 
 _SEED = 231
@@ -44,6 +44,28 @@ def check_saliency_maps(
         If `function` is none, or there is no model or no session.
     """
     return check(saliency.TASK, function, model, sess)
+
+
+def check_fooling_image(
+    function: Callable[..., Any], model: Any = None, sess: tf.Session | None = None
+) -> Report:
+    """Say whether a learner's `make_fooling_image` is right, and if not, what was done.
+
+    Parameters, result and errors are those of `check_saliency_maps`; the function is called with
+    (X, target_y, model).
+    """
+    return check(fooling.TASK, function, model, sess)
+
+
+def check_class_visualization(
+    function: Callable[..., Any], model: Any = None, sess: tf.Session | None = None
+) -> Report:
+    """Say whether a learner's `create_class_visualization` is right, and if not, what was done.
+
+    Parameters, result and errors are those of `check_saliency_maps`; the function is called with
+    (target_y, model, l2_reg=..., learning_rate=..., ...), after NumPy's global generator was seeded.
+    """
+    return check(class_visualization.TASK, function, model, sess)
 
 
 def check(

@@ -19,8 +19,8 @@ def draw_images(rng: np.random.Generator, n: int, height: int, width: int) -> np
     ndarray of float32, shape (n, height, width, 3)
     """
     fine = rng.normal(size=(n, height, width, 3))
-    coarse = gaussian_filter(fine, (0, 2, 2, 0))
-    raw = 128 + 50 * fine + 60 * coarse / coarse.std()
+    coarse = gaussian_filter(rng.normal(size=fine.shape), (0, 4, 4, 0))
+    raw = 128 + 20 * fine + 70 * coarse / coarse.std()
     return preprocess_image(np.clip(raw, 0, 255))
 
 

@@ -30,3 +30,8 @@ def mean_label_score(model: SqueezeNet) -> tf.Tensor:
 def sum_of_scores(model: SqueezeNet) -> tf.Tensor:
     """Return the sum over all classes, shape (N,): what `tf.gradients` makes of the whole score tensor."""
     return tf.reduce_sum(model.classifier, axis=1)
+
+
+def sum_of_squared_scores(model: SqueezeNet) -> tf.Tensor:
+    """Return the squared Euclidean norm of the scores, shape (N,)."""
+    return tf.reduce_sum(model.classifier**2, axis=1)

@@ -94,6 +94,23 @@ class Case:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What a solution with a mistake in it comes to.
+
+    Attributes
+    ----------
+    result : ndarray or None
+        What it returns; None if it goes on for longer than it is followed.
+    fed : tuple of ndarray
+        For functions that go step by step: the images that it shows to the network, as far as it is
+        followed. A wrong step is recognised by them, for the errors of rounding grow from step to step.
+    """
+
+    result: np.ndarray | None
+    fed: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True)
 class Mistake:
     """A known mistake.
 
@@ -131,9 +148,12 @@ class Task:
         that fails there but is right for another one works only for inputs of that kind.
     compute_reference : function (workings, case) -> ndarray
         The right output, by the kit's own function.
-    solve : function (workings, case, **parts) -> ndarray
-        The right output if no part is given, else what it is with other parts.
+    solve : function (workings, case, **parts) -> Outcome
+        The right one if no part is given, else what it is with other parts.
     mistakes : tuple of Mistake
+    cheap_parts : frozenset of str
+        Parts for which no further gradient has to be computed. Mistakes in these are also looked for
+        together with another one.
     tolerance : float
         Outputs are the same if their distance relative to the right one is at most this.
     subtract_input : bool
@@ -148,8 +168,9 @@ class Task:
     points: int
     make_cases: Callable[..., Iterator[Case]]
     compute_reference: Callable[[Workings, Case], np.ndarray]
-    solve: Callable[..., np.ndarray]
+    solve: Callable[..., Outcome]
     mistakes: tuple[Mistake, ...]
+    cheap_parts: frozenset[str]
     tolerance: float
     count_runs: Callable[[Workings, Case], int]
     subtract_input: bool = False
@@ -214,15 +235,37 @@ def judge(
     return Verdict(task, passed, mistakes, explanation, remarks, seen.result, expected)
 
 
-def find_mistakes(task: Task, case: Case, result: np.ndarray, workings: Workings) -> tuple[Mistake, ...]:
-    """Return the known mistake, or the two made at once, whose output `result` is; none if it is unknown."""
+def find_mistakes(task: Task, case: Case, seen: Observation, workings: Workings) -> tuple[Mistake, ...]:
+    """Return the known mistake, or the two made at once, that explain what was seen; if none does, none.
+
+    If several do within the tolerance, it is the one that comes nearest.
+    """
     for number in (1, 2):
+        nearest, found = task.tolerance, ()
         for mistakes in itertools.combinations(task.mistakes, number):
             for changes in itertools.product(*(mistake.changes for mistake in mistakes)):
-                parts = _merge(changes)
-                if parts is not None and is_same(task, case, result, _solve(task, workings, case, parts)):
-                    return mistakes
+                if not _can_combine(task, changes):
+                    continue
+                parts = dict(itertools.chain.from_iterable(change.items() for change in changes))
+                with np.errstate(all="ignore"):  # mistakes may divide by zero
+                    outcome = task.solve(workings, case, **parts)
+                mismatch = measure_mismatch(task, case, outcome, seen)
+                if mismatch <= nearest:
+                    nearest, found = mismatch, mistakes
+        if found:
+            return found
     return ()
+
+
+def measure_mismatch(task: Task, case: Case, outcome: Outcome, seen: Observation) -> float:
+    """Return the largest `distance` of an outcome from what was seen: the result, the images it showed."""
+    steps = zip(outcome.fed, seen.fed, strict=False)
+    mismatches = [distance(task, case, theirs, ours) for ours, theirs in steps]
+    if outcome.result is not None:
+        mismatches.append(distance(task, case, seen.result, outcome.result))
+    elif seen.num_fed < len(outcome.fed):
+        return np.inf
+    return max(mismatches)
 
 
 def is_same(task: Task, case: Case, result: np.ndarray, expected: np.ndarray) -> bool:
@@ -242,22 +285,17 @@ def distance(task: Task, case: Case, result: np.ndarray, expected: np.ndarray) -
     scale = np.linalg.norm(expected[finite])
     if task.subtract_input and expected.size == case.arguments[0].size:
         change = expected - case.arguments[0].reshape(expected.shape)
-        scale = min(scale, np.linalg.norm(change[finite])) or scale
+        scale = min(scale, np.linalg.norm(change[finite]))
     if scale == 0:
         return 0.0 if difference == 0 else np.inf
     return float(difference / scale)
 
 
-def _solve(task: Task, workings: Workings, case: Case, parts: Mapping[str, Any]) -> np.ndarray:
-    """Return the output with other parts; divisions by zero, which mistakes can lead to, give NaN quietly."""
-    with np.errstate(all="ignore"):
-        return task.solve(workings, case, **parts)
-
-
-def _merge(changes: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return changes of different parts as one; None if two are of the same part."""
-    merged = dict(itertools.chain.from_iterable(change.items() for change in changes))
-    return merged if len(merged) == sum(map(len, changes)) else None
+def _can_combine(task: Task, changes: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether mistakes can be made together, and whether that is cheap to find out."""
+    parts = [part for change in changes for part in change]
+    are_different = len(parts) == len(set(parts))
+    return are_different and sum(part not in task.cheap_parts for part in parts) <= 1
 
 
 def _recognise(
@@ -271,7 +309,7 @@ def _recognise(
     if not seen.repeatable:
         return ("not repeatable",), _NOT_REPEATABLE, False
     is_right = is_same(task, case, seen.result, expected)
-    found = () if is_right else find_mistakes(task, case, seen.result, workings)
+    found = () if is_right else find_mistakes(task, case, seen, workings)
     names = [mistake.name for mistake in found]
     explanations = [mistake.explanation for mistake in found]
     passed = is_right or (bool(found) and all(mistake.accepted for mistake in found))
