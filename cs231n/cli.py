@@ -419,6 +419,80 @@ def download_images(source: SourceOption = None, url: UrlOption = None, force: F
     download_imagenet_val(source and source.value, url=url, force=force)
 
 
+@app.command()
+def grade(
+    notebooks: Annotated[list[Path], typer.Argument(help="Notebooks (.ipynb).")],
+    csv: Annotated[Path | None, typer.Option(help="Write the marks as a table.", show_default=False)] = None,
+    gradescope: Annotated[
+        Path | None, typer.Option(help="Write one notebook's marks as results.json.", show_default=False)
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for each call of a function.")] = 60,
+    jobs: Annotated[int, typer.Option(min=1, help="Notebooks to run at once.")] = 1,
+) -> None:
+    """Grade notebooks; exit code 0 only if all is right.
+
+    A notebook's code runs in a process of its own, which knows no answers.
+    """
+    if gradescope is not None and len(notebooks) != 1:
+        raise ValueError(f"--gradescope takes one notebook, not {len(notebooks)}; grade them one by one.")
+
+    import cs231n.quiet_tensorflow  # noqa: F401
+    from cs231n.grading import grader, sandbox
+
+    if not sandbox.has_bubblewrap():
+        print(
+            "Warning: without bubblewrap the notebooks' code can read and write what you can; install it, or "
+            "grade only notebooks that you trust.",
+            file=sys.stderr,
+        )
+    grades = list(grader.grade(notebooks, timeout, jobs))
+    print_marks(grades)
+    if csv is not None:
+        grader.write_csv(grades, csv)
+        print(f"Wrote {csv}")
+    if gradescope is not None:
+        grader.write_gradescope(grades[0], gradescope)
+        print(f"Wrote {gradescope}")
+    if not all(grade.passed for grade in grades):
+        raise typer.Exit(1)
+
+
+@app.command()
+def submission(
+    notebooks: Annotated[list[Path], typer.Argument(help="Notebooks to hand in.")],
+    out: Annotated[Path, typer.Option(help="The archive.")] = Path("submission.zip"),
+) -> None:
+    """Check notebooks, then pack them for handing in; exit code 0 only if all is right."""
+    import cs231n.quiet_tensorflow  # noqa: F401
+    from cs231n.grading import archive, grader
+
+    grades = list(grader.grade(notebooks))
+    print_marks(grades)
+    archive.write_submission(notebooks, out)
+    print(f"Wrote {out}")
+    if not all(grade.passed for grade in grades):
+        print("Not all of it is right yet; you can hand it in as it is, or mend it and pack again.")
+        raise typer.Exit(1)
+
+
+def print_marks(grades: Sequence[Any]) -> None:
+    """Print each notebook's marks and what was wrong, and below the table what to think about."""
+    from cs231n.grading import grader
+
+    rows = grader.rows(grades)
+    print_table(
+        ["notebook", "task", "points", "found"],
+        [
+            [Path(row["notebook"]).name, row["task"], f"{row['points']}/{row['of']}", row["found"]]
+            for row in rows
+        ],
+    )
+    for row in rows:
+        if row["points"] < row["of"] or row["remarks"]:
+            text = " ".join(filter(None, [row["explanation"], row["remarks"]]))
+            print(f"{Path(row['notebook']).name}, {row['task']}: {text}")
+
+
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; in a pipe it is as wide as its content needs, on a terminal it folds long cells."""
     from rich.box import SIMPLE_HEAD

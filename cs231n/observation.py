@@ -36,9 +36,10 @@ class Observation:
     result : ndarray or None
         What the first call returned, if it was numbers.
     kind : str
-        The type of what it returned: "ndarray", "Tensor", "NoneType", ...
+        The type of what it returned: "ndarray", "Tensor", "NoneType", ...; "missing" if there is no function.
     error : str
-        The exception's name, its message and the line it came from; empty if there was none.
+        The exception's name, its message and the line it came from, or why there is no function; empty if
+        all went well.
     is_stub : bool
         Whether the learner's own lines raised NotImplementedError, as those do that wait to be written.
     changed : bool

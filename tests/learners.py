@@ -523,7 +523,6 @@ WRONG_VISUALIZATION = [
     ("sign of the regulariser", visualization_from(penalised(lambda model: -halved_squared_norm(model)))),
     ("no regulariser", visualization_from(penalised(nothing))),
     ("regularises the scores", visualization_from(penalised(norm_of_scores))),
-    ("no regulariser", visualization_from(penalised(lambda model: tf.norm(model.image)))),
     ("no learning rate", visualization_from(update=lambda X, g, rate: X + g)),
     ("descends", visualization_from(update=descending)),
     ("descends", visualization_from(penalised(squared_norm, sign=-1))),

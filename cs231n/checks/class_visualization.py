@@ -110,8 +110,8 @@ def _penalise_scores(workings: Workings, X: np.ndarray, target: int) -> np.ndarr
 MISTAKES = (
     Mistake(
         "half the regulariser",
-        "Right, with a remark: your regulariser is half as strong as the formula's, because tf.nn.l2_loss "
-        "halves the sum of squares.",
+        "Right, but your regulariser is half as strong as the formula's: tf.nn.l2_loss halves the sum of "
+        "squares.",
         ({"penalty": lambda workings, X, target: X},),
         accepted=True,
     ),

@@ -75,8 +75,7 @@ class Report:
 
     def _headline(self) -> str:
         sign = (_RIGHT if self.passed else _WRONG)[0]
-        names = ", ".join(self.verdict.mistakes)
-        return f"{sign} {self.verdict.task.function}: {names or 'right'}"
+        return f"{sign} {self.verdict.task.function}: {self.verdict.headline}"
 
 
 def _colour(maps: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -202,6 +202,12 @@ class Verdict:
     result: np.ndarray | None = None
     expected: np.ndarray | None = None
 
+    @property
+    def headline(self) -> str:
+        """What was recognised, in a few words."""
+        names = ", ".join(self.mistakes)
+        return ("right" + (f" ({names})" if names else "")) if self.passed else names
+
 
 def judge(
     task: Task, cases: Iterable[Case], observe: Callable[[Case], Observation], workings: Workings
@@ -221,6 +227,8 @@ def judge(
     special = iter(cases)
     main = next(special)
     seen = observe(main)
+    if seen.kind == "missing":
+        return Verdict(task, False, ("missing",), seen.error)
     if seen.is_stub:
         return Verdict(task, False, ("not done yet",), f"{task.function} is still to be written.")
     expected = task.compute_reference(workings, main)
@@ -281,7 +289,8 @@ def distance(task: Task, case: Case, result: np.ndarray, expected: np.ndarray) -
     finite = np.isfinite(expected)
     if result.shape != expected.shape or not np.array_equal(np.isfinite(result), finite):
         return np.inf
-    difference = np.linalg.norm(result[finite].astype(np.float64) - expected[finite])
+    with np.errstate(over="ignore"):  # wrong numbers may be huge
+        difference = np.linalg.norm(result[finite].astype(np.float64) - expected[finite])
     scale = np.linalg.norm(expected[finite])
     if task.subtract_input and expected.size == case.arguments[0].size:
         change = expected - case.arguments[0].reshape(expected.shape)
@@ -363,6 +372,11 @@ def _describe(seen: Observation, expected: np.ndarray) -> tuple[tuple[str, ...],
 
 def describe_difference(result: np.ndarray, expected: np.ndarray) -> str:
     """Return numbers about how two arrays of the same shape differ, as sentences."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return " ".join(_difference_sentences(result, expected))
+
+
+def _difference_sentences(result: np.ndarray, expected: np.ndarray) -> list[str]:
     a, b = result.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
     where = int(np.abs(a - b).argmax())
     index = ", ".join(str(int(i)) for i in np.unravel_index(where, expected.shape))
@@ -374,7 +388,7 @@ def describe_difference(result: np.ndarray, expected: np.ndarray) -> str:
     opposite = float((a * b < 0).mean())
     if opposite:
         sentences.append(f"{opposite:.1%} of your numbers have the wrong sign.")
-    return " ".join(sentences)
+    return sentences
 
 
 def _remarks_on_graph(seen: Observation) -> tuple[str, ...]:

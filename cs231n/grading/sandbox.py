@@ -1,0 +1,187 @@
+"""Start a child process with as few rights as the system can take from it.
+
+With bubblewrap (Linux) the child sees a file system of its own: Python and its packages, the parts of the kit
+that a notebook needs, the weights and its job, all read-only; no network, and no processes but its own.
+Without it the child is an ordinary process with limits: it can read what its user can read, the kit's own
+solutions among that, and write what its user can write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from cs231n.paths import datasets_dir
+
+MEMORY = 6 * 2**30
+"""Bytes of address space: three times what a right solution of all tasks takes."""
+_MORE_PROCESSES = 400
+"""Processes and threads that the child may add to what its user has: TensorFlow starts dozens."""
+_TEMPORARY_SPACE = 256 * 2**20
+_SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/bin",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+)
+_KIT = Path(__file__).resolve().parent.parent
+# What a notebook imports and what that imports in turn. The solutions, the checks and what makes a gradient
+# of a score in one call are not among it.
+_VISIBLE = (
+    "__init__.py",
+    "classifiers",
+    "data_utils.py",
+    "downloads.py",
+    "grading/__init__.py",
+    "grading/cells.py",
+    "grading/child.py",
+    "grading/transport.py",
+    "hdf5.py",
+    "image_utils.py",
+    "observation.py",
+    "paths.py",
+    "plotting.py",
+    "progress.py",
+    "quiet_tensorflow.py",
+    "session.py",
+    "unpickling.py",
+    "validation.py",
+    "weights.py",
+)
+
+
+def copy_kit(folder: Path) -> None:
+    """Copy to a job's folder what a child needs of the kit, the weights and the images."""
+    for name in _VISIBLE:
+        source, copy = _KIT / name, folder / "kit" / "cs231n" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    (folder / "datasets").mkdir()
+    for pattern in ("squeezenet.ckpt.*", "imagenet_val*"):
+        for source in datasets_dir().glob(pattern):
+            shutil.copy(source, folder / "datasets")
+
+
+@functools.cache
+def has_bubblewrap() -> bool:
+    """Tell whether bubblewrap is installed and allowed to do its work here."""
+    if sys.platform != "linux" or shutil.which("bwrap") is None:
+        return False
+    command = ["bwrap", *_namespaces(), "--ro-bind", "/", "/", "true"]
+    return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
+
+
+def start(job: Path, functions: Sequence[str], isolated: bool) -> tuple[subprocess.Popen, int]:
+    """Start the child on a job.
+
+    Parameters
+    ----------
+    job : path
+        The job's folder, with the copy of the kit in it.
+    functions : sequence of str
+        Names of the functions to run.
+    isolated : bool
+        Whether to use bubblewrap.
+
+    Returns
+    -------
+    process : Popen
+        The leader of a process group of its own.
+    pipe : int
+        The descriptor to read the child's messages from.
+    """
+    for path in (job, *job.rglob("*")):  # for nobody to read
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    inside = Path("/job") if isolated else job
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "HOME": "/tmp",
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(inside / "kit"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "CS231N_DATASETS": str(inside / "datasets"),
+        "MPLBACKEND": "Agg",
+    }
+    if isolated:
+        environment["CS231N_IN_SANDBOX"] = "1"
+    receiving, sending = os.pipe()
+    limits = [str(sending), str(MEMORY), str(_count_processes() + _MORE_PROCESSES)]
+    command = [sys.executable, "-s", "-m", "cs231n.grading.child", str(inside), *limits, *functions]
+    try:
+        process = subprocess.Popen(
+            [*(_bubblewrap(job) if isolated else []), *command],
+            env=environment,
+            cwd=job,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[sending],
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(receiving)
+        raise
+    finally:
+        os.close(sending)
+    return process, receiving
+
+
+def stop(process: subprocess.Popen) -> None:
+    """Kill a child and all of its process group; with bubblewrap, all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _namespaces() -> list[str]:
+    """Return bubblewrap's options for namespaces and rights.
+
+    Root needs no user namespace, and keeps the right to become nobody, which is the first that the child
+    does: the limit on the number of processes does not hold for root.
+    """
+    shared = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if os.getuid() == 0:
+        return [*shared, "--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    return [*shared, "--unshare-user"]
+
+
+def _bubblewrap(job: Path) -> list[str]:
+    command = ["bwrap", *_namespaces(), "--die-with-parent", "--new-session"]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    command += ["--size", str(_TEMPORARY_SPACE), "--perms", "1777", "--tmpfs", "/tmp"]
+    for path in dict.fromkeys((*_SYSTEM, sys.base_prefix, sys.prefix)):
+        for parent in reversed(Path(path).parents[:-1]):  # else nobody could not pass through them
+            command += ["--perms", "0755", "--dir", str(parent)]
+        command += ["--ro-bind-try", path, path]
+    if _KIT.is_relative_to(sys.prefix):  # a copy that is installed has the solutions in it
+        command += ["--tmpfs", str(_KIT)]
+    return [*command, "--ro-bind", str(job), "/job", "--chdir", "/tmp"]
+
+
+def _count_processes() -> int:
+    """Return how many processes and threads the user has who will run the child."""
+    if not Path("/proc/self/task").is_dir():
+        return 0
+    user = os.getuid()
+    count = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.stat().st_uid == user:
+                count += sum(1 for _ in (folder / "task").iterdir())
+        except OSError:  # it has ended meanwhile
+            continue
+    return count
