@@ -4,11 +4,20 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
-from cs231n.checks import TASKS, class_visualization, fooling, saliency
+from cs231n.checks import (
+    TASKS,
+    check_class_visualization,
+    check_saliency_maps,
+    class_visualization,
+    fooling,
+    saliency,
+)
 from cs231n.checks.task import Workings, distance, judge, measure_mismatch
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.observation import Observation, observe
+from cs231n.quiet_tensorflow import tf
 from tests import learners, oracle
 
 SEED = 7
@@ -148,3 +157,119 @@ def test_unchanged_parts_give_the_reference(workings, task, size):
     reference = task.compute_reference(workings, case)
     # Twenty times what float32's rounding makes of it.
     assert distance(task, case, task.solve(workings, case).result, reference) < 1e-5
+
+
+# --- What a check says besides, and to whom ---
+
+
+@pytest.fixture
+def learner_globals(random_model):
+    """Return the globals of a notebook with a network in them."""
+    model, _ = random_model
+    return {"np": np, "tf": tf, "model": model, "sess": model.sess}
+
+
+REBUILDS = """
+def compute_saliency_maps(X, y, model):
+    scores = tf.gather_nd(model.classifier, tf.stack([tf.range(len(X)), model.labels], axis=1))
+    gradient = tf.gradients(scores, model.image)[0]
+    return np.abs(sess.run(gradient, {model.image: X, model.labels: y})).max(axis=-1)
+"""
+RUNS_OFTEN = """
+gradient = tf.gradients(model.classifier[0, model.labels[0]], model.image)[0]
+
+def compute_saliency_maps(X, y, model):
+    print("one by one")
+    gradients = [sess.run(gradient, {model.image: X[i:i+1], model.labels: y[i:i+1]}) for i in range(len(X))]
+    return np.abs(np.concatenate(gradients)).max(axis=-1)
+"""
+
+
+def test_learners_globals_are_used_as_they_are(learner_globals):
+    """The check finds `model` and `sess` where the function itself does, and nothing has to be passed."""
+    exec(REBUILDS, learner_globals)
+    assert check_saliency_maps(learner_globals["compute_saliency_maps"]).passed
+
+
+def test_growing_graph_gets_a_remark(learner_globals):
+    """A function that builds the gradient in each call passes, and is told how many operations that adds."""
+    exec(REBUILDS, learner_globals)
+    function, model = learner_globals["compute_saliency_maps"], learner_globals["model"]
+    report = check_saliency_maps(function)
+    before = len(model.graph.get_operations())
+    function(np.zeros((2, 31, 31, 3)), [1, 2], model)
+    added = len(model.graph.get_operations()) - before
+    assert report.verdict.remarks[0].startswith(f"Each call added {added} operations to the graph")
+
+
+def test_many_runs_get_a_remark(learner_globals):
+    """One run for each of four images is three too many; building the gradient once is not remarked upon."""
+    exec(RUNS_OFTEN, learner_globals)
+    report = check_saliency_maps(learner_globals["compute_saliency_maps"])
+    assert report.passed
+    (remark,) = report.verdict.remarks
+    assert remark.startswith("A call ran the session 4 times; 1 would do.")
+
+
+def test_check_leaves_no_trace(learner_globals, capsys):
+    """What the function prints is held back, and NumPy's global generator goes on as if nothing had been."""
+    exec(RUNS_OFTEN, learner_globals)
+    np.random.seed(3)  # noqa: NPY002
+    expected = np.random.RandomState(3).rand()
+    check_saliency_maps(learner_globals["compute_saliency_maps"])
+    assert capsys.readouterr().out == ""
+    assert np.random.rand() == expected  # noqa: NPY002
+
+
+def test_pictures_of_a_visualisation_are_held_back(workings):
+    """The figures that a function draws while it is checked are closed again."""
+    before = plt.get_fignums()
+    report = check_class_visualization(learners.RIGHT_VISUALIZATION[0], workings.model, workings.sess)
+    assert report.passed
+    assert plt.get_fignums() == before
+
+
+def test_failed_check_is_shown_with_a_picture(workings):
+    """A notebook gets the text, in words and not by colour alone, and a picture of three rows."""
+    wrong = dict(learners.WRONG_SALIENCY)["no absolute value"]
+    report = check_saliency_maps(wrong, workings.model, workings.sess)
+    shown = report._repr_html_()
+    assert "✗ compute_saliency_maps: no absolute value" in shown
+    assert 'src="data:image/png;base64,' in shown
+    assert "✗ compute_saliency_maps: no absolute value" in str(report)
+    right = check_saliency_maps(learners.saliency_by_gather, workings.model, workings.sess)
+    assert right.draw() is None
+    assert "✓" in right._repr_html_()
+
+
+def test_unknown_mistake_gets_numbers(workings):
+    """Three times the right maps: the factor is 3, the correlation 1, the worst pixel the strongest one."""
+    report = check_saliency_maps(
+        learners.saliency_from(finish=lambda maps: 3 * maps), workings.model, workings.sess
+    )
+    assert "The correlation is 1.000." in report.verdict.explanation
+    assert "yours is 3 times the expected" in report.verdict.explanation
+    expected = report.verdict.expected
+    strongest = ", ".join(map(str, np.unravel_index(expected.argmax(), expected.shape)))
+    assert f"at [{strongest}]" in report.verdict.explanation
+
+
+def test_text_of_a_learner_is_no_html(learner_globals):
+    """What an error message holds is shown, not obeyed."""
+    exec("def compute_saliency_maps(X, y, model):\n    raise ValueError('<script>')", learner_globals)
+    shown = check_saliency_maps(learner_globals["compute_saliency_maps"])._repr_html_()
+    assert "&lt;script&gt;" in shown
+    assert "<script>" not in shown
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence"),
+    [
+        (np.zeros(3), r"takes the function itself and got ndarray"),
+        (lambda X, y, model: X, r"There is no global `model`; run the cell that loads it"),
+    ],
+)
+def test_misuse_gets_a_sentence(function, sentence):
+    """A result in place of the function, and a function without a model, are refused in one sentence."""
+    with pytest.raises(ValueError, match=sentence):
+        check_saliency_maps(function)

@@ -17,6 +17,7 @@ from cs231n.plotting import ColorScale, image_grid
 
 # Blue and vermilion of Okabe and Ito's palette, which the colour-blind tell apart; a sign stands beside them.
 _RIGHT, _WRONG = ("✓", "#0072B2"), ("✗", "#D55E00")
+_ROWS = ["yours", "reference", "difference"]
 _MAX_PICTURES = 4
 _WIDTH = 96
 
@@ -69,9 +70,11 @@ class Report:
         else:
             # One scale for both: a map that is only too weak is to look too weak.
             size = np.percentile(reference, 99, axis=(1, 2), keepdims=True)
-            rows = [_colour(np.abs(yours), size), _colour(reference, size)]
+            rows = [_colour(yours, size), _colour(reference, size)]
         rows.append(ColorScale(signed=True).rgb(difference))
-        return image_grid(rows, row_labels=["yours", "reference", "difference"])
+        if len(reference) == 1:
+            return image_grid([[row[0] for row in rows]], column_titles=_ROWS)
+        return image_grid(rows, row_labels=_ROWS)
 
     def _headline(self) -> str:
         sign = (_RIGHT if self.passed else _WRONG)[0]
