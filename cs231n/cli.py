@@ -477,9 +477,9 @@ def submission(
 
 def print_marks(grades: Sequence[Any]) -> None:
     """Print each notebook's marks and what was wrong, and below the table what to think about."""
-    from cs231n.grading import grader
+    from cs231n.grading.grader import rows as rows_of
 
-    rows = grader.rows(grades)
+    rows = rows_of(grades)
     print_table(
         ["notebook", "task", "points", "found"],
         [

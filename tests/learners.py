@@ -245,6 +245,7 @@ WRONG_SALIENCY = [
     ("normalised", saliency_from(finish=lambda maps: (maps - maps.min()) / np.ptp(maps))),
     ("mean over the batch", saliency_from(finish=lambda maps: maps.mean(axis=0))),
     ("mean over the batch", saliency_from(finish=lambda maps: maps.mean(axis=0, keepdims=True))),
+    ("all zero", saliency_from(finish=lambda maps: 0 * maps)),
     ("only the first image", saliency_from(finish=lambda maps: maps[0])),
     ("only the first image", saliency_one_for_all),
     ("only the first image", saliency_first_only),
@@ -259,7 +260,7 @@ WRONG_SALIENCY = [
     ("raises an error", saliency_of_nowhere),
     ("not done yet", saliency_unfinished),
     ("NaN", saliency_of_logarithm),
-    ("unknown", saliency_from(reduce=lambda g: np.abs(g).max(axis=-1) ** 0.5)),
+    ("unknown mistake", saliency_from(reduce=lambda g: np.abs(g).max(axis=-1) ** 0.5)),
     (
         "no absolute value, gradient of the loss",
         saliency_from(lambda model: model.loss, reduce=lambda g: g.max(axis=-1)),
@@ -416,7 +417,7 @@ WRONG_FOOLING = [
     ("clips", fooling_from(finish=lambda X_fooling, X: np.clip(X_fooling, *VALID))),
     ("returns the difference", fooling_from(finish=lambda X_fooling, X: X_fooling - X)),
     ("batch axis lost", fooling_from(finish=lambda X_fooling, X: X_fooling[0])),
-    ("unknown", fooling_from(step=lambda g: unit(g) + 0.001)),
+    ("unknown mistake", fooling_from(step=lambda g: unit(g) + 0.001)),
 ]
 
 
@@ -534,5 +535,5 @@ WRONG_VISUALIZATION = [
     ("jitter not undone", visualization_from(undo=lambda ox, oy: (0, 0))),
     ("jitter not undone", visualization_from(undo=lambda ox, oy: (ox, oy))),
     ("half the regulariser, descends", visualization_from(penalised(halved_squared_norm), descending)),
-    ("unknown", visualization_from(update=lambda X, g, rate: X + 3 * rate * g)),
+    ("unknown mistake", visualization_from(update=lambda X, g, rate: X + 3 * rate * g)),
 ]

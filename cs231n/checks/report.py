@@ -41,7 +41,7 @@ class Report:
     def __str__(self) -> str:
         paragraphs = [self._headline(), self.verdict.explanation]
         paragraphs += [f"Remark: {remark}" for remark in self.verdict.remarks]
-        return "\n".join(textwrap.fill(paragraph, _WIDTH) for paragraph in paragraphs)
+        return "\n".join(textwrap.fill(paragraph, _WIDTH) for paragraph in paragraphs if paragraph)
 
     def __repr__(self) -> str:
         return str(self)
@@ -54,7 +54,7 @@ class Report:
         picture = self.draw()
         if picture is not None:
             lines.append(f'<img alt="yours, reference, difference" src="{_data_url(picture)}">')
-        body = "<br>".join(lines)
+        body = "<br>".join(filter(None, lines))
         return f'<div style="border-left:4px solid {colour};padding-left:0.8em;max-width:60em">{body}</div>'
 
     def draw(self) -> Figure | None:

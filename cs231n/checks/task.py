@@ -28,6 +28,10 @@ _NOT_REPEATABLE = (
     "A second call with the same arguments gave another result. Does something outlive the call, or is "
     "something random drawn that the given lines do not draw?"
 )
+_ALL_ZERO = (
+    "Your result is zero everywhere. Does what you compute reach the array that you return, and is it the "
+    "gradient of a score that the network gives?"
+)
 _RETURNS_TENSOR = (
     "Your function returned a Tensor, which is a plan of a computation and holds no numbers yet. Who carries "
     "plans out?"
@@ -187,7 +191,7 @@ class Verdict:
     mistakes : tuple of str
         Names of what was recognised; empty if the answer is right, or wrong in an unknown way.
     explanation : str
-        One or more sentences.
+        One or more sentences; empty if there is nothing to explain.
     remarks : tuple of str
         What is not wrong but could be better.
     result, expected : ndarray, optional
@@ -318,7 +322,9 @@ def _recognise(
     if not seen.repeatable:
         return ("not repeatable",), _NOT_REPEATABLE, False
     is_right = is_same(task, case, seen.result, expected)
-    found = () if is_right else find_mistakes(task, case, seen, workings)
+    # Zeros have too many causes: other labels' scores may have no gradient.
+    is_telling = not is_right and seen.result.any()
+    found = find_mistakes(task, case, seen, workings) if is_telling else ()
     names = [mistake.name for mistake in found]
     explanations = [mistake.explanation for mistake in found]
     passed = is_right or (bool(found) and all(mistake.accepted for mistake in found))
@@ -326,7 +332,7 @@ def _recognise(
         names.append("changes its argument")
         explanations.append(_CHANGES_ARGUMENT)
         passed = False
-    return tuple(names), " ".join(explanations) or "Right.", passed
+    return tuple(names), " ".join(explanations), passed
 
 
 def _find_restriction(
@@ -365,9 +371,10 @@ def _describe(seen: Observation, expected: np.ndarray) -> tuple[tuple[str, ...],
             f"{share:.1%} of your numbers are NaN or infinite. Where is something divided by zero, or a "
             "logarithm taken of it?"
         )
-    return (
-        "unknown",
-    ), f"This is not right, and no known mistake. {describe_difference(seen.result, expected)}"
+    if not seen.result.any():
+        return ("all zero",), _ALL_ZERO
+    numbers = describe_difference(seen.result, expected)
+    return ("unknown mistake",), f"This is not right, and no known mistake. {numbers}"
 
 
 def describe_difference(result: np.ndarray, expected: np.ndarray) -> str:

@@ -143,7 +143,7 @@ def write_gradescope(grade: Grade, path: Path) -> None:
             "score": _points(verdict),
             "max_score": verdict.task.points,
             "status": "passed" if verdict.passed else "failed",
-            "output": "\n".join([verdict.headline, verdict.explanation, *verdict.remarks]),
+            "output": "\n".join(filter(None, [verdict.headline, verdict.explanation, *verdict.remarks])),
         }
         for verdict in grade.verdicts
     ]
