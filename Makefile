@@ -14,7 +14,7 @@ NOTEBOOK := notebooks/NetworkVisualization-TensorFlow.ipynb
 RUN := .venv/bin/python
 RUN_BENCH := .venv-bench/bin/python
 
-.PHONY: help saliency notebook notebooks test test-fast lint bench weights images clean
+.PHONY: help saliency notebook submission notebooks test test-fast lint bench weights images clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ saliency: $(KIT) weights images ## write saliency.png: photographs and their sal
 
 notebook: $(LAB) weights images ## open the assignment in JupyterLab
 	@$(RUN) -m jupyterlab $(NOTEBOOK)
+
+submission: $(KIT) weights ## check the assignment's notebook and zip it for handing in
+	@$(RUN) -m cs231n submission $(NOTEBOOK)
 
 notebooks: $(DEV) weights images ## write and execute all notebooks from notebooks/src
 	@$(RUN) notebooks/build.py

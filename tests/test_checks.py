@@ -22,29 +22,41 @@ from tests import learners, oracle
 
 SEED = 7
 SIZES = [(47, 39), (53, 62)]
-SIZED = [(task, size) for task in (saliency.TASK, fooling.TASK) for size in SIZES]
-SIZED.append((class_visualization.TASK, None))  # the notebook's function itself makes the image, of 224x224
+DEFAULT, RANDOM = "default weights", "random weights"
+SETTINGS = [
+    (weights, task, size)
+    for weights, sizes in [(DEFAULT, SIZES), (RANDOM, SIZES[:1])]
+    for task in (saliency.TASK, fooling.TASK)
+    for size in sizes
+]
+# The notebook's function itself makes the image, of 224x224.
+SETTINGS += [(weights, class_visualization.TASK, None) for weights in (DEFAULT, RANDOM)]
+in_all_settings = pytest.mark.parametrize(
+    ("workings", "task", "size"),
+    [pytest.param(*setting, id=f"{setting[1].function}-{setting[0]}-{setting[2]}") for setting in SETTINGS],
+    indirect=["workings"],
+)
 
 
-def at_each_size(task, learners):
-    """Return a parameter for each of a task's learners at each size."""
+def in_each_setting(task, learners):
+    """Return a parameter for each of a task's learners, with either weights and at two sizes."""
     return [
-        pytest.param(*learner, task, size, id=f"{task.function}-{i}-{size}")
+        pytest.param(weights, task, size, *learner, id=f"{task.function}-{i}-{weights}-{size}")
+        for weights, other, size in SETTINGS
         for i, learner in enumerate(learners)
-        for other, size in SIZED
         if other is task
     ]
 
 
 RIGHT = [
-    *at_each_size(saliency.TASK, [(function,) for function in learners.RIGHT_SALIENCY]),
-    *at_each_size(fooling.TASK, [(function,) for function in learners.RIGHT_FOOLING]),
-    *at_each_size(class_visualization.TASK, [(function,) for function in learners.RIGHT_VISUALIZATION]),
+    *in_each_setting(saliency.TASK, [(function,) for function in learners.RIGHT_SALIENCY]),
+    *in_each_setting(fooling.TASK, [(function,) for function in learners.RIGHT_FOOLING]),
+    *in_each_setting(class_visualization.TASK, [(function,) for function in learners.RIGHT_VISUALIZATION]),
 ]
 WRONG = [
-    *at_each_size(saliency.TASK, learners.WRONG_SALIENCY),
-    *at_each_size(fooling.TASK, learners.WRONG_FOOLING),
-    *at_each_size(class_visualization.TASK, learners.WRONG_VISUALIZATION),
+    *in_each_setting(saliency.TASK, learners.WRONG_SALIENCY),
+    *in_each_setting(fooling.TASK, learners.WRONG_FOOLING),
+    *in_each_setting(class_visualization.TASK, learners.WRONG_VISUALIZATION),
 ]
 
 
@@ -56,11 +68,18 @@ def network():
         yield network
 
 
-@pytest.fixture(scope="module", params=["default weights", "random weights"])
-def workings(request, network, weights):
-    """Return the workings of the network with the default weights, then with random ones."""
-    network.load(weights if request.param == "default weights" else oracle.random_weights(seed=1))
-    return Workings(network)
+@pytest.fixture(scope="module")
+def all_workings(network):
+    """Return the workings of the network with either weights; they hold only while these are loaded."""
+    return {DEFAULT: Workings(network), RANDOM: Workings(network)}
+
+
+@pytest.fixture
+def workings(request, network, all_workings, weights):
+    """Return the workings of the network with the default weights, or with random ones if so asked."""
+    asked = getattr(request, "param", DEFAULT)
+    network.load(weights if asked == DEFAULT else oracle.random_weights(seed=1))
+    return all_workings[asked]
 
 
 def make_cases(task, size, workings, seed=SEED):
@@ -97,7 +116,7 @@ def measure_difference(task, case, one, other):
     return measure_mismatch(task, case, one, seen)
 
 
-@pytest.mark.parametrize(("function", "task", "size"), RIGHT)
+@pytest.mark.parametrize(("workings", "task", "size", "function"), RIGHT, indirect=["workings"])
 def test_right_solutions_are_called_right(workings, function, task, size):
     """However it is written, a right solution passes."""
     verdict = judge_at(size, task, function, workings)
@@ -105,7 +124,8 @@ def test_right_solutions_are_called_right(workings, function, task, size):
     assert verdict.mistakes == ()
 
 
-@pytest.mark.parametrize(("name", "function", "task", "size"), WRONG)
+@pytest.mark.slow  # all of them together
+@pytest.mark.parametrize(("workings", "task", "size", "name", "function"), WRONG, indirect=["workings"])
 def test_each_mistake_is_named(workings, name, function, task, size):
     """A wrong solution fails, and is told what was done."""
     verdict = judge_at(size, task, function, workings)
@@ -114,6 +134,7 @@ def test_each_mistake_is_named(workings, name, function, task, size):
     assert verdict.explanation
 
 
+@pytest.mark.parametrize("workings", [DEFAULT, RANDOM], indirect=True)
 def test_half_the_regulariser_is_accepted(workings):
     """What tf.nn.l2_loss computes passes, and the remark says that it is half."""
     verdict = judge_at(None, class_visualization.TASK, learners.ACCEPTED_VISUALIZATION, workings)
@@ -129,7 +150,8 @@ def test_every_known_mistake_is_tried():
         assert known <= {name for name, _ in wrong}
 
 
-@pytest.mark.parametrize(("task", "size"), SIZED)
+@pytest.mark.slow
+@in_all_settings
 @pytest.mark.parametrize("seed", range(2))
 def test_known_mistakes_can_be_told_apart(workings, seed, task, size):
     """Each mistake is ten times farther from the right answer than right ones may be.
@@ -150,7 +172,7 @@ def test_known_mistakes_can_be_told_apart(workings, seed, task, size):
             assert measure_difference(task, case, a, b) > 1e-4, (one, other)
 
 
-@pytest.mark.parametrize(("task", "size"), SIZED)
+@in_all_settings
 def test_unchanged_parts_give_the_reference(workings, task, size):
     """The chain of parts that mistakes are put into is the kit's own function when none is."""
     case = next(make_cases(task, size, workings))

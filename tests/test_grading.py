@@ -52,20 +52,24 @@ def marks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("class")
     names = ["right", "right_2017", "without_model", "wrong", "broken", "borrowed"]
     paths = [write_notebook(folder / f"{name}.ipynb", getattr(notebooks, name.upper())) for name in names]
-    (folder / "text.ipynb").write_text("Dear teacher, my notebook was lost.")
-    done = run("grade", *paths, folder / "text.ipynb", "--jobs", 2, "--csv", "marks.csv", cwd=folder)
+    for name, source in [("stub", "."), ("solution", "solutions")]:
+        assignment = ROOT / "notebooks" / source / "NetworkVisualization-TensorFlow.ipynb"
+        paths.append(Path(shutil.copy(assignment, folder / f"{name}.ipynb")))
+    paths.append(folder / "text.ipynb")
+    paths[-1].write_text("Dear teacher, my notebook was lost.")
+    done = run("grade", *paths, "--jobs", 2, "--csv", "marks.csv", cwd=folder)
     assert done.returncode == 1, done.stderr
     with open(folder / "marks.csv", encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 7 * len(TASKS)
+    assert len(rows) == len(paths) * len(TASKS)
     return {(Path(row["notebook"]).stem, row["task"]): row for row in rows}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", [task.title for task in TASKS])
-@pytest.mark.parametrize("name", ["right", "right_2017", "without_model"])
+@pytest.mark.parametrize("name", ["right", "right_2017", "without_model", "solution"])
 def test_right_notebooks_get_all_points(marks, name, task):
-    """A right notebook gets all points: of today, of 2017, or with nothing around its functions."""
+    """A right notebook gets all points: of today, of 2017, with nothing around its functions, the kit's."""
     row = marks[name, task]
     assert (row["points"], row["found"]) == ("10", "right"), row
 
@@ -77,6 +81,7 @@ def test_right_notebooks_get_all_points(marks, name, task):
         ("wrong", ["no absolute value", "raw gradient", "sign of the regulariser"]),
         ("broken", ["missing", "not done yet", "raises an error"]),
         ("borrowed", ["missing", "raises an error", "raises an error"]),
+        ("stub", ["not done yet"] * 3),
         ("text", ["no notebook"] * 3),
     ],
 )
@@ -101,10 +106,15 @@ def test_explanations_name_the_cell(marks):
 
 @pytest.mark.slow
 def test_a_right_notebook_ends_with_code_0(tmp_path):
-    """If all is right, the exit code is 0; Gradescope's file says the points of each task."""
+    """If all is right, the exit code is 0; Gradescope's file says the points of each task.
+
+    Where there is no bubblewrap, it is graded all the same, and said plainly.
+    """
     write_notebook(tmp_path / "right.ipynb", notebooks.RIGHT)
-    done = run("grade", "right.ipynb", "--gradescope", "results.json", cwd=tmp_path)
+    without_bubblewrap = {"PATH": str(tmp_path)}
+    done = run("grade", "right.ipynb", "--gradescope", "results.json", cwd=tmp_path, **without_bubblewrap)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning: without bubblewrap" in done.stderr
     tests = json.loads((tmp_path / "results.json").read_text())["tests"]
     assert [test["name"] for test in tests] == [task.title for task in TASKS]
     assert all(test["score"] == test["max_score"] and test["status"] == "passed" for test in tests)

@@ -47,6 +47,16 @@ def test_executed_notebook_shows_no_warnings(target):
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
 
 
+@pytest.mark.parametrize("target", EXECUTED, ids=name)
+def test_solutions_pass_their_own_checks(target):
+    """Each cell that checks a function shows that it is right."""
+    notebook = nbformat.read(target.path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and re.match(r"check_\w+\(", cell.source):
+            (output,) = cell.outputs
+            assert output.data["text/plain"].startswith("✓"), output.data["text/plain"]
+
+
 def test_no_notebook_is_without_a_source():
     """Whatever notebook lies in the folder, a source makes it."""
     found = {*build.FOLDER.glob("*.ipynb"), *build.FOLDER.glob("solutions/*.ipynb")}

@@ -14,7 +14,8 @@
 # 3. **Class visualisation**: which image does the network find most tarantula-like, starting from noise?
 #
 # Run the cells from top to bottom with Shift+Enter. Where you meet a `TODO`, replace the line that raises
-# `NotImplementedError` by your code. After each task a cell checks your function at once.
+# `NotImplementedError` by your code. After each task a cell checks your function at once, and if it is not
+# right says what you may have done, and shows your result beside the right one.
 
 # %% [markdown]
 # ## Setup
@@ -32,6 +33,8 @@ import tensorflow.compat.v1 as tf
 tf.logging.set_verbosity(tf.logging.ERROR)  # no notes that this style of TensorFlow is an old one
 tf.disable_v2_behavior()
 
+from cs231n import net_visualization as library
+from cs231n.checks import check_class_visualization, check_fooling_image, check_saliency_maps
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.data_utils import class_names as all_class_names
 from cs231n.data_utils import find_class, load_imagenet_val
@@ -180,14 +183,7 @@ def compute_saliency_maps(X, y, model):
 
 
 # %%
-from cs231n import net_visualization as library
-
-expected = library.compute_saliency_maps(X, y, model)
-yours = compute_saliency_maps(X, y, model)
-assert yours.shape == expected.shape, f"Your maps have shape {yours.shape}, expected {expected.shape}."
-far_off = np.abs(yours - expected) > 1e-3 * expected.max()
-assert far_off.mean() < 1e-3, f"{far_off.mean():.0%} of your maps' pixels differ from the library's."
-print("Your saliency maps are right.")
+check_saliency_maps(compute_saliency_maps)
 
 # %% [markdown]
 # **You should see** photographs above and maps below, bright where a pixel matters. It is clearest for the
@@ -326,12 +322,7 @@ target_y = find_class("snail")
 X_fooling = make_fooling_image(X[:1], target_y, model)
 
 # %%
-expected = library.make_fooling_image(X[:1], target_y, model)
-assert X_fooling.shape == X[:1].shape, f"Your image has shape {X_fooling.shape}, expected {X[:1].shape}."
-assert predict(X_fooling)[0][0] == "snail", f"The network says {predict(X_fooling)[0][0]}."
-error = np.linalg.norm(X_fooling - expected) / np.linalg.norm(expected - X[:1])
-assert error < 0.05, f"Your change differs from the library's by {error:.0%} of its length."
-print("Your fooling image is right.")
+check_fooling_image(make_fooling_image)
 
 # %% [markdown]
 # **You should see** two photographs that look the same. Their difference is grey, which means zero, almost
@@ -465,16 +456,10 @@ def create_class_visualization(target_y, model, **kwargs):
 
 
 # %% [markdown]
-# Start and jitter are random, but seeding NumPy makes them repeatable, so that your result can be compared
-# with the library's after two iterations.
+# Start and jitter are random, but seeding NumPy makes them repeatable, so that your function can be checked.
 
 # %%
-np.random.seed(231)
-yours = create_class_visualization(find_class("tarantula"), model, num_iterations=2, show_every=100)
-expected = library.create_class_visualization(find_class("tarantula"), model, num_iterations=2, seed=231)
-error = np.abs(yours - expected).max()
-assert error < 1e-2, f"Your image differs from the library's by up to {error:.2g}."
-print("Your class visualisation is right.")
+check_class_visualization(create_class_visualization)
 
 # %% [markdown]
 # **You should see** noise turn into dark bodies with legs, several of them, in different places and sizes.
