@@ -18,7 +18,7 @@ Penalty = Callable[[Workings, np.ndarray, int], np.ndarray]
 
 _NUM_ITERATIONS = 2
 # No more than that: once much of an image is black or white, rounding decides which way the next step goes.
-_STEP, _SHRINKAGE = 0.1, 0.05
+_STEP, _SHRINKAGE = 0.03, 0.05
 """How far an iteration's ascent and its regulariser move the image, relative to its norm."""
 _RANK = 3
 """Place of the class among the start image's scores: one that has a gradient, and is not the first choice."""
