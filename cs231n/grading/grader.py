@@ -92,7 +92,9 @@ def grade(
         def run(path: Path) -> Recording | str:
             try:
                 cells = read_cells(path)
-            except (ValueError, OSError) as error:
+            except OSError as error:
+                return f"{path} can't be read: {error.strerror}."
+            except ValueError as error:
                 return str(error)
             return record(cells, cases, timeout, isolated)
 
