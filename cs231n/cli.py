@@ -428,6 +428,14 @@ def grade(
     ] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds for each call of a function.")] = 60,
     jobs: Annotated[int, typer.Option(min=1, help="Notebooks to run at once.")] = 1,
+    assignment: Annotated[
+        str | None,
+        typer.Option(
+            help="NetworkVisualization, BeyondSaliency or StyleTransfer. Default: the one most of whose "
+            "functions a notebook defines.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Grade notebooks; exit code 0 only if all is right.
 
@@ -445,7 +453,7 @@ def grade(
             "grade only notebooks that you trust.",
             file=sys.stderr,
         )
-    grades = list(grader.grade(notebooks, timeout, jobs))
+    grades = list(grader.grade(notebooks, timeout, jobs, assignment=assignment))
     print_marks(grades)
     if csv is not None:
         grader.write_csv(grades, csv)

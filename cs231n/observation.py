@@ -17,11 +17,17 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import numpy.typing as npt
 
 from cs231n.quiet_tensorflow import tf
 
+ON_ARRAYS, ON_TENSORS, AS_RELU_RULE = "on arrays", "on tensors", "as ReLU rule"
+"""Ways to call a function: see `observe`."""
+
 _MAX_TEXT = 300
 _MAX_FED = 4
+_SYMBOLIC = "Cannot convert a symbolic"
+"""What TensorFlow says when NumPy is given a tensor of a graph."""
 _KIT = str(Path(__file__).parent)
 # TensorFlow tells the reason after the place in the graph and before the place in the program.
 _REASON = re.compile(r"^Graph execution error:.*?^Node: [^\n]*\n(?P<reason>[^\n]*)", re.DOTALL | re.MULTILINE)
@@ -29,14 +35,16 @@ _REASON = re.compile(r"^Graph execution error:.*?^Node: [^\n]*\n(?P<reason>[^\n]
 
 @dataclass(frozen=True)
 class Observation:
-    """What a learner's function did when it was called twice with the same arguments.
+    """What a learner's function did when it was called.
 
     Attributes
     ----------
     result : ndarray or None
-        What the first call returned, if it was numbers.
+        What the first call returned, if it was numbers; of functions on tensors, what all calls' tensors
+        came to, as `stack` puts it together.
     kind : str
-        The type of what it returned: "ndarray", "Tensor", "NoneType", ...; "missing" if there is no function.
+        The type of what it returned: "ndarray", "Tensor", "NoneType", ...; "numbers" if it was to return a
+        tensor and computed by NumPy or ran the session; "missing" if there is no function.
     error : str
         The exception's name, its message and the line it came from, or why there is no function; empty if
         all went well.
@@ -47,13 +55,16 @@ class Observation:
     repeatable : bool
         Whether the second call returned the same.
     operations : int
-        How many operations the second call added to the graph.
+        How many operations the second call added to the graph; of functions on tensors, how many more it
+        added than the first.
     runs : int
         How often the second call ran a session.
     fed : tuple of ndarray
         The first images that the second call showed to the network, without repetitions.
     num_fed : int
         How many it showed in all.
+    unsized_error : str
+        Of functions on tensors, what they raise where height and width are not known; empty if nothing.
     """
 
     result: np.ndarray | None = None
@@ -66,6 +77,7 @@ class Observation:
     runs: int = 0
     fed: tuple[np.ndarray, ...] = ()
     num_fed: int = 0
+    unsized_error: str = ""
 
 
 def observe(
@@ -74,21 +86,32 @@ def observe(
     keywords: Mapping[str, Any],
     model: Any,
     seed: int,
+    way: str = ON_ARRAYS,
 ) -> Observation:
-    """Call ``function(*arguments, model, **keywords)`` twice and return what it did.
+    """Call a function and return what it did.
 
     Exceptions are caught, `sys.exit` too; Ctrl-C is not.
 
     Parameters
     ----------
     function : callable
-    arguments : sequence of arrays and numbers
-        Each call gets copies.
+    arguments : sequence
+        Arrays and numbers, of which each call gets copies. For the other ways than `ON_ARRAYS`: of each call
+        its arguments, arrays, numbers and lists of these.
     keywords : mapping
     model : SqueezeNet
     seed : int
         What NumPy's global generator is seeded with before each call. It is put back afterwards.
+    way : str
+        `ON_ARRAYS`: ``function(*arguments, model, **keywords)``, twice. `ON_TENSORS`: once for each of
+        `arguments`, with tensors in the place of arrays, in a graph of its own; the tensors that it returns
+        are run. `AS_RELU_RULE`: likewise, ``function(op, gradient)`` with a ReLU of the first array.
+        Keywords, model and seed are for `ON_ARRAYS`.
     """
+    if way == ON_TENSORS:
+        return _observe_on_tensors(function, arguments)
+    if way == AS_RELU_RULE:
+        return _observe_on_tensors(lambda z, gradient: function(tf.nn.relu(z).op, gradient), arguments)
     state = np.random.get_state()  # noqa: NPY002  the notebook's functions draw from it
     try:
         first, changed = _call(function, arguments, keywords, model, seed)
@@ -96,9 +119,7 @@ def observe(
         with _watched_sessions(model.image) as watched:
             second, _ = _call(function, arguments, keywords, model, seed)
     except (Exception, SystemExit) as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        is_stub = isinstance(error, NotImplementedError) and not _is_library(last.filename)
-        return Observation(error=describe_error(error), is_stub=is_stub)
+        return _failed(error)
     finally:
         np.random.set_state(state)  # noqa: NPY002
     result = as_numbers(first)
@@ -114,9 +135,17 @@ def observe(
     )
 
 
+def stack(results: Sequence[npt.ArrayLike]) -> np.ndarray:
+    """Return several calls' results as one array: stacked, or one after the other if their shapes differ."""
+    arrays = [np.asarray(result) for result in results]
+    if len({array.shape for array in arrays}) == 1:
+        return np.stack(arrays)
+    return np.concatenate([array.ravel() for array in arrays])
+
+
 def as_numbers(value: Any) -> np.ndarray | None:
     """Return an array, or a list that NumPy can make one of, as an array of numbers; None for all else."""
-    if not isinstance(value, np.ndarray | list | tuple | np.number):
+    if not isinstance(value, np.ndarray | list | tuple | np.number | int | float) or isinstance(value, bool):
         return None
     try:
         array = np.asarray(value)
@@ -138,6 +167,82 @@ def describe_error(error: BaseException) -> str:
         return text
     code = linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip()
     return f"{text} (in {frames[-1].name}, line {frames[-1].lineno}{f': {code}' if code else ''})"
+
+
+class _RanSessionError(Exception):
+    """Raised when a function runs a session that is only to build a tensor."""
+
+
+def _observe_on_tensors(function: Callable[..., Any], calls: Sequence[Sequence[Any]]) -> Observation:
+    """Return what a function did that was called with tensors of known size and of unknown size."""
+    results, added = [], []
+    try:
+        for arguments in calls:
+            returned, feed, operations = _build(function, arguments)
+            if _kind(returned) != "Tensor":
+                is_number = as_numbers(returned) is not None
+                return Observation(kind="numbers" if is_number else _kind(returned))
+            results.append(_run(returned, feed))
+            added.append(operations)
+    except (Exception, SystemExit) as error:
+        is_number = isinstance(error, _RanSessionError) or _SYMBOLIC in str(error)
+        return Observation(kind="numbers") if is_number else _failed(error)
+    try:
+        _build(function, calls[0], sized=False)
+        unsized_error = ""
+    except (Exception, SystemExit) as error:
+        unsized_error = describe_error(error)
+    more = max(0, added[1] - added[0]) if len(added) > 1 else 0
+    return Observation(
+        as_numbers(stack(results)), kind="Tensor", operations=more, unsized_error=unsized_error
+    )
+
+
+def _build(
+    function: Callable[..., Any], arguments: Sequence[Any], sized: bool = True
+) -> tuple[Any, dict[tf.Tensor, np.ndarray], int]:
+    """Return what a function made of placeholders, what to feed these, and how many operations it added.
+
+    If not `sized`, height and width of images are not known.
+    """
+    feed: dict[tf.Tensor, np.ndarray] = {}
+
+    def make_tensor(value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        shape = value.shape
+        if value.ndim == 4 and not sized:
+            shape = (shape[0], None, None, shape[3])
+        tensor = tf.placeholder(value.dtype, shape)
+        feed[tensor] = value
+        return tensor
+
+    graph = tf.Graph()
+    with graph.as_default(), tf.Session(), contextlib.ExitStack() as stack:
+        for kind in (tf.Session, tf.InteractiveSession):
+            stack.enter_context(mock.patch.object(kind, "run", _refuse_to_run))
+        tensors = tf.nest.map_structure(make_tensor, list(arguments))
+        before = len(graph.get_operations())
+        returned = function(*tensors)
+        return returned, feed, len(graph.get_operations()) - before
+
+
+def _refuse_to_run(*arguments: Any, **keywords: Any) -> None:
+    raise _RanSessionError
+
+
+def _run(returned: Any, feed: Mapping[tf.Tensor, np.ndarray]) -> np.ndarray:
+    """Return what a tensor comes to; several of one shape are stacked."""
+    graph = next(iter(feed)).graph
+    with graph.as_default(), tf.Session() as sess:
+        return sess.run(tf.convert_to_tensor(returned), feed)
+
+
+def _failed(error: BaseException) -> Observation:
+    """Return what was seen of a function that raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    is_stub = isinstance(error, NotImplementedError) and not _is_library(last.filename)
+    return Observation(error=describe_error(error), is_stub=is_stub)
 
 
 def _call(

@@ -140,7 +140,7 @@ BROKEN = [
 BORROWED = [
     SETUP + "from cs231n.net_visualization import compute_saliency_maps\n",
     "import cs231n.gradients as g\n" + FOOLING.replace("STEPS):", "STEPS):\n        g.image_gradient(model)"),
-    "from cs231n.checks import TASKS\n" + VISUALIZATION.replace("return X", "return TASKS"),
+    "from cs231n.checks import ASSIGNMENTS\n" + VISUALIZATION.replace("return X", "return ASSIGNMENTS"),
 ]
 
 ENDLESS = [

@@ -1,6 +1,7 @@
 """Grading: the marks an instructor would give, whatever the notebook does, and nothing else happens."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -14,13 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cs231n.checks import TASKS
+from cs231n.checks import ASSIGNMENTS
 from cs231n.checks.task import Case
 from cs231n.grading import archive, cells, grader, sandbox
 from cs231n.grading.transport import Receiver, read_job, send, write_job
-from cs231n.observation import Observation
+from cs231n.observation import ON_TENSORS, Observation
 from tests import notebooks_to_grade as notebooks
 from tests.test_cli import ROOT, run
+
+TASKS = ASSIGNMENTS["NetworkVisualization"]
 
 needs_bubblewrap = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="needs bubblewrap, which continuous integration installs"
@@ -120,6 +123,46 @@ def test_a_right_notebook_ends_with_code_0(tmp_path):
     assert all(test["score"] == test["max_score"] and test["status"] == "passed" for test in tests)
 
 
+@pytest.mark.slow
+def test_companion_notebooks_are_graded_by_their_functions(tmp_path):
+    """The other notebooks' functions are recognised: all right but one in each, which is told why."""
+    changes = {
+        "BeyondSaliency": ("attributions *= X - baseline", "attributions *= X"),
+        "StyleTransfer-TensorFlow": ("tf.cast(H * W * C", "tf.cast(H * W"),
+    }
+    for name, (right, wrong) in changes.items():
+        solution = (ROOT / "notebooks" / "solutions" / f"{name}.ipynb").read_text(encoding="utf-8")
+        assert right in solution
+        (tmp_path / f"{name}.ipynb").write_text(solution.replace(right, wrong), encoding="utf-8")
+    beyond, style = grader.grade([tmp_path / f"{name}.ipynb" for name in changes], jobs=2)
+    found = [(verdict.task.function, verdict.headline) for verdict in (*beyond.verdicts, *style.verdicts)]
+    assert found == [
+        ("smoothgrad", "right"),
+        ("integrated_gradients", "times the image"),
+        ("completeness_error", "right"),
+        ("guided_rule", "right"),
+        ("content_loss", "right"),
+        ("gram_matrix", "normalised wrongly"),
+        ("style_loss", "wrong Gram matrix"),
+        ("tv_loss", "right"),
+    ]
+
+
+def test_assignment_is_the_one_with_most_functions():
+    """Functions of another assignment, as helpers, do not decide; nor does a notebook without any."""
+    saliency = "def compute_saliency_maps(X, y, model): pass"
+    losses = "def content_loss(w, F, P): pass\ndef tv_loss(img, w): pass"
+    assert grader.find_assignment([losses, saliency]) == "StyleTransfer"
+    assert grader.find_assignment([saliency, "print(content_loss, tv_loss)"]) == "NetworkVisualization"
+    assert grader.find_assignment(["print(1)"]) == "NetworkVisualization"
+
+
+def test_unknown_assignment_is_refused():
+    """A name that is none gets a sentence with those that are."""
+    with pytest.raises(ValueError, match=r"no assignment 'A3'; there are: NetworkVisualization, Beyond"):
+        list(grader.grade([], assignment="A3"))
+
+
 def test_gradescope_takes_one_notebook(tmp_path):
     """Gradescope grades one submission at a time; two are refused before anything runs."""
     done = run("grade", "a.ipynb", "b.ipynb", "--gradescope", "results.json", cwd=tmp_path)
@@ -212,9 +255,9 @@ def test_a_failing_statement_does_not_stop_the_others():
 
 
 def test_jobs_cross_unchanged(tmp_path):
-    """Cells and arguments arrive as they were sent: arrays as arrays, numbers as numbers."""
+    """Cells and arguments arrive as they were sent: arrays as arrays, numbers as numbers, lists as lists."""
     images = np.random.default_rng(0).normal(size=(2, 3, 4, 3)).astype(np.float32)
-    case = Case("", (images, 7), {"rate": 0.1}, seed=5)
+    case = Case("", (images, 7, [0.5, (images[0], True)]), {"rate": 0.1}, seed=5, way=ON_TENSORS)
     write_job(tmp_path, ["a = 1"], {"f": [case]})
     sources, calls = read_job(tmp_path)
     assert sources == ["a = 1"]
@@ -222,7 +265,10 @@ def test_jobs_cross_unchanged(tmp_path):
     np.testing.assert_array_equal(call["arguments"][0], images)
     assert call["arguments"][1] == 7
     assert isinstance(call["arguments"][1], int)
-    assert (call["keywords"], call["seed"]) == ({"rate": 0.1}, 5)
+    half, (first, flag) = call["arguments"][2]
+    np.testing.assert_array_equal(first, images[0])
+    assert (half, flag) == (0.5, True)
+    assert (call["keywords"], call["seed"], call["way"]) == ({"rate": 0.1}, 5, ON_TENSORS)
 
 
 def sent(tmp_path, *messages):
@@ -235,7 +281,7 @@ def sent(tmp_path, *messages):
 
 def test_observations_cross_unchanged_in_any_pieces(tmp_path):
     """Whatever pieces a pipe delivers, the messages come out whole and in order."""
-    seen = Observation(np.eye(3), "ndarray", "", False, True, False, 412, 3, (np.ones((1, 2)),), 9)
+    seen = Observation(np.eye(3), "ndarray", "", False, True, False, 412, 3, (np.ones((1, 2)),), 9, "why")
     data = sent(tmp_path, ({"started": "f"}, None), ({"function": "f", "case": 0}, seen))
     receiver = Receiver()
     messages = [message for i in range(0, len(data), 7) for message in receiver.feed(data[i : i + 7])]
@@ -243,7 +289,8 @@ def test_observations_cross_unchanged_in_any_pieces(tmp_path):
     received = messages[1][1]
     np.testing.assert_array_equal(received.result, seen.result)
     np.testing.assert_array_equal(received.fed[0], seen.fed[0])
-    for name in ("kind", "error", "is_stub", "changed", "repeatable", "operations", "runs", "num_fed"):
+    arrays = {"result", "fed"}
+    for name in {field.name for field in dataclasses.fields(seen)} - arrays:
         assert getattr(received, name) == getattr(seen, name), name
 
 
@@ -278,6 +325,7 @@ def message(*arrays, **fields):
         "operations": 0,
         "runs": 1,
         "num_fed": 0,
+        "unsized_error": "",
         "has_result": True,
     }
     sizes = [len(array) for array in arrays]

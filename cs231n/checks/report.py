@@ -62,15 +62,20 @@ class Report:
         yours, reference = self.verdict.result, self.verdict.expected
         if self.passed or yours is None or yours.shape != reference.shape or not np.isfinite(yours).all():
             return None
+        if reference.ndim not in (3, 4):
+            return None
         yours, reference = yours[:_MAX_PICTURES], reference[:_MAX_PICTURES]
         difference = yours.astype(np.float64) - reference
+        signed = self.verdict.task.signed
         if reference.ndim == 4:
-            rows = [deprocess_image(yours), deprocess_image(reference)]
             difference = difference.sum(axis=-1)
+        if reference.ndim == 4 and not signed:
+            rows = [deprocess_image(yours), deprocess_image(reference)]
         else:
+            maps = [one.sum(axis=-1) if signed else one for one in (yours, reference)]
             # One scale for both: a map that is only too weak is to look too weak.
-            size = np.percentile(reference, 99, axis=(1, 2), keepdims=True)
-            rows = [_colour(yours, size), _colour(reference, size)]
+            size = np.percentile(np.abs(maps[1]), 99, axis=(1, 2), keepdims=True)
+            rows = [_colour(one, size, signed) for one in maps]
         rows.append(ColorScale(signed=True).rgb(difference))
         if len(reference) == 1:
             return image_grid([[row[0] for row in rows]], column_titles=_ROWS)
@@ -81,10 +86,10 @@ class Report:
         return f"{sign} {self.verdict.task.function}: {self.verdict.headline}"
 
 
-def _colour(maps: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return maps as pictures in which `size` is the brightest colour."""
-    mappable = ColorScale().mappable()
-    return mappable.cmap(mappable.norm(np.clip(maps / size, 0, 1)), bytes=True)[..., :3]
+def _colour(maps: np.ndarray, size: np.ndarray, signed: bool) -> np.ndarray:
+    """Return maps as pictures in which `size` is the strongest colour."""
+    mappable = ColorScale(signed=signed).mappable()
+    return mappable.cmap(mappable.norm(np.clip(maps / size, mappable.norm.vmin, 1)), bytes=True)[..., :3]
 
 
 def _data_url(figure: Figure) -> str:

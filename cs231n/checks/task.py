@@ -17,7 +17,7 @@ import numpy as np
 from cs231n import session
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.gradients import image_gradient
-from cs231n.observation import Observation
+from cs231n.observation import ON_ARRAYS, Observation
 from cs231n.quiet_tensorflow import tf
 
 _CHANGES_ARGUMENT = (
@@ -31,6 +31,14 @@ _NOT_REPEATABLE = (
 _ALL_ZERO = (
     "Your result is zero everywhere. Does what you compute reach the array that you return, and is it the "
     "gradient of a score that the network gives?"
+)
+_RETURNS_NUMBERS = (
+    "Your function computes numbers, by NumPy or by running the session. It is to return a tensor: what that "
+    "describes is differentiated and run later, for other images."
+)
+_NOT_A_SCALAR = (
+    "Your loss is a tensor of several numbers, or of one number in brackets. Which axes are still to be "
+    "added up?"
 )
 _RETURNS_TENSOR = (
     "Your function returned a Tensor, which is a plan of a computation and holds no numbers yet. Who carries "
@@ -83,18 +91,23 @@ class Case:
     ----------
     name : str
         For cases after the first: what a function is restricted to that is right for this one only.
-    arguments : tuple of ndarray and int
-        What comes before the model.
+    arguments : tuple
+        What comes before the model: arrays and numbers. For functions on tensors: of each call its
+        arguments, all of them; the second call's images are larger than the first's by one pixel each way,
+        and nothing else in it makes for more operations.
     keywords : dict
-        What comes after it.
+        What comes after the model.
     seed : int
         What NumPy's global generator is seeded with.
+    way : str
+        How the function is called, as `observe` says.
     """
 
     name: str
-    arguments: tuple[np.ndarray | int, ...]
+    arguments: tuple[Any, ...]
     keywords: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+    way: str = ON_ARRAYS
 
 
 @dataclass(frozen=True)
@@ -155,16 +168,20 @@ class Task:
     solve : function (workings, case, **parts) -> Outcome
         The right one if no part is given, else what it is with other parts.
     mistakes : tuple of Mistake
-    cheap_parts : frozenset of str
-        Parts for which no further gradient has to be computed. Mistakes in these are also looked for
-        together with another one.
     tolerance : float
         Outputs are the same if their distance relative to the right one is at most this.
+    cheap_parts : frozenset of str, optional
+        Parts for which no further gradient has to be computed. Mistakes in these are also looked for
+        together with another one. Default: all parts are.
     subtract_input : bool
         Whether it is the difference from the first argument that is compared: for functions that change
         an image a little.
     count_runs : function (workings, case) -> int
         How often the session has to be run.
+    signed : bool
+        Whether the result is an attribution, whose values have a sign, and no image.
+    needs_model : bool
+        Whether a model takes part; if not, `workings` is None.
     """
 
     title: str
@@ -174,10 +191,12 @@ class Task:
     compute_reference: Callable[[Workings, Case], np.ndarray]
     solve: Callable[..., Outcome]
     mistakes: tuple[Mistake, ...]
-    cheap_parts: frozenset[str]
     tolerance: float
-    count_runs: Callable[[Workings, Case], int]
+    cheap_parts: frozenset[str] | None = None
+    count_runs: Callable[[Workings, Case], int] = lambda workings, case: 0
     subtract_input: bool = False
+    signed: bool = False
+    needs_model: bool = True
 
 
 @dataclass(frozen=True)
@@ -214,7 +233,7 @@ class Verdict:
 
 
 def judge(
-    task: Task, cases: Iterable[Case], observe: Callable[[Case], Observation], workings: Workings
+    task: Task, cases: Iterable[Case], observe: Callable[[Case], Observation], workings: Workings | None
 ) -> Verdict:
     """Return what is to be said about a function that was observed.
 
@@ -225,8 +244,8 @@ def judge(
         As the task's `make_cases` returned them.
     observe : function (case) -> Observation
         What the learner's function does with a case. Called for the first, and for others when needed.
-    workings : Workings
-        The model with which the cases were observed.
+    workings : Workings, optional
+        The model with which the cases were observed, if the task needs one.
     """
     special = iter(cases)
     main = next(special)
@@ -236,14 +255,14 @@ def judge(
     if seen.is_stub:
         return Verdict(task, False, ("not done yet",), f"{task.function} is still to be written.")
     expected = task.compute_reference(workings, main)
-    remarks = _remarks_on_graph(seen)
+    remarks = _remarks_on_graph(main, seen)
     mistakes, explanation, passed = _recognise(task, main, seen, workings, expected)
     if passed:
         remarks += _remarks_on_runs(seen, task.count_runs(workings, main))
     elif not mistakes and (seen.error or (seen.result is not None and seen.result.shape != expected.shape)):
         mistakes, explanation = _find_restriction(task, main, seen, special, observe, workings)
     if not passed and not mistakes:
-        mistakes, explanation = _describe(seen, expected)
+        mistakes, explanation = _describe(main, seen, expected)
     return Verdict(task, passed, mistakes, explanation, remarks, seen.result, expected)
 
 
@@ -256,11 +275,14 @@ def find_mistakes(task: Task, case: Case, seen: Observation, workings: Workings)
         nearest, found = task.tolerance, ()
         for mistakes in itertools.combinations(task.mistakes, number):
             for changes in itertools.product(*(mistake.changes for mistake in mistakes)):
-                if not _can_combine(task, changes):
+                if not _can_combine(changes, task.cheap_parts):
                     continue
                 parts = dict(itertools.chain.from_iterable(change.items() for change in changes))
-                with np.errstate(all="ignore"):  # mistakes may divide by zero
-                    outcome = task.solve(workings, case, **parts)
+                try:
+                    with np.errstate(all="ignore"):  # mistakes may divide by zero
+                        outcome = task.solve(workings, case, **parts)
+                except ValueError:  # two mistakes may make arrays that do not fit together
+                    continue
                 mismatch = measure_mismatch(task, case, outcome, seen)
                 if mismatch <= nearest:
                     nearest, found = mismatch, mistakes
@@ -304,18 +326,20 @@ def distance(task: Task, case: Case, result: np.ndarray, expected: np.ndarray) -
     return float(difference / scale)
 
 
-def _can_combine(task: Task, changes: Sequence[Mapping[str, Any]]) -> bool:
+def _can_combine(changes: Sequence[Mapping[str, Any]], cheap_parts: frozenset[str] | None) -> bool:
     """Tell whether mistakes can be made together, and whether that is cheap to find out."""
     parts = [part for change in changes for part in change]
     are_different = len(parts) == len(set(parts))
-    return are_different and sum(part not in task.cheap_parts for part in parts) <= 1
+    return are_different and (cheap_parts is None or len(set(parts) - cheap_parts) <= 1)
 
 
 def _recognise(
     task: Task, case: Case, seen: Observation, workings: Workings, expected: np.ndarray
 ) -> tuple[tuple[str, ...], str, bool]:
     """Return the known mistakes' names, the explanation, and whether the answer counts as right."""
-    if seen.kind == "Tensor":
+    if seen.kind == "numbers":
+        return ("returns numbers",), _RETURNS_NUMBERS, False
+    if seen.kind == "Tensor" and case.way == ON_ARRAYS:
         return ("returns a Tensor",), _RETURNS_TENSOR, False
     if seen.result is None:
         return (), "", False
@@ -355,16 +379,20 @@ def _find_restriction(
     return (), ""
 
 
-def _describe(seen: Observation, expected: np.ndarray) -> tuple[tuple[str, ...], str]:
+def _describe(case: Case, seen: Observation, expected: np.ndarray) -> tuple[tuple[str, ...], str]:
     """Return what can be said about an answer that no known mistake explains."""
     if seen.error:
         return ("raises an error",), f"Your function raised {seen.error}."
     if seen.kind == "NoneType":
         return ("returns nothing",), "Your function returned None. Does every way through it end in a return?"
     if seen.result is None:
-        return ("wrong type",), f"Your function returned a {seen.kind}; an array of numbers is expected."
+        wanted = "an array of numbers" if case.way == ON_ARRAYS else "a tensor"
+        return ("wrong type",), f"Your function returned a {seen.kind}; {wanted} is expected."
     if seen.result.shape != expected.shape:
-        return ("wrong shape",), f"Your result has shape {seen.result.shape}; expected {expected.shape}."
+        if case.way != ON_ARRAYS and expected.ndim == 1:
+            return ("not a scalar",), _NOT_A_SCALAR
+        what = "result has" if case.way == ON_ARRAYS else f"results for {len(case.arguments)} inputs have"
+        return ("wrong shape",), f"Your {what} shape {seen.result.shape}; expected {expected.shape}."
     if not np.isfinite(seen.result).all():
         share = 1 - np.isfinite(seen.result).mean()
         return ("NaN",), (
@@ -374,6 +402,8 @@ def _describe(seen: Observation, expected: np.ndarray) -> tuple[tuple[str, ...],
     if not seen.result.any():
         return ("all zero",), _ALL_ZERO
     numbers = describe_difference(seen.result, expected)
+    if case.way != ON_ARRAYS and len(case.arguments) > 1:
+        numbers += f" (The first index counts the {len(case.arguments)} inputs that were tried.)"
     return ("unknown mistake",), f"This is not right, and no known mistake. {numbers}"
 
 
@@ -398,13 +428,31 @@ def _difference_sentences(result: np.ndarray, expected: np.ndarray) -> list[str]
     return sentences
 
 
-def _remarks_on_graph(seen: Observation) -> tuple[str, ...]:
+def _remarks_on_graph(case: Case, seen: Observation) -> tuple[str, ...]:
+    if case.way != ON_ARRAYS:
+        return _remarks_on_building(seen)
     if not seen.operations:
         return ()
     return (
         f"Each call added {seen.operations} operations to the graph, so each is slower than the last. Which "
         "of your lines build the graph, and which only run it?",
     )
+
+
+def _remarks_on_building(seen: Observation) -> tuple[str, ...]:
+    """Return remarks on the tensors that a function builds."""
+    remarks = []
+    if seen.operations:
+        remarks.append(
+            f"For an image with one row and one column more your function adds {seen.operations} operations "
+            "more to the graph: it loops over pixels. Can a few operations work on the whole tensor at once?"
+        )
+    if seen.unsized_error:
+        remarks.append(
+            "Where height and width are not known while the graph is built, as those of model.image are not, "
+            f"your function raises {seen.unsized_error}. Can it do without them, or take them from tf.shape?"
+        )
+    return tuple(remarks)
 
 
 def _remarks_on_runs(seen: Observation, needed: int) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def _observe(name: str, call: dict[str, Any], namespace: dict[str, Any], problem
     if not callable(function):
         return Observation(kind="missing", error=" ".join([f"The notebook defines no {name}.", *problems]))
     model = namespace["model"]
-    seen = observe(function, call["arguments"], call["keywords"], model, call["seed"])
+    seen = observe(function, call["arguments"], call["keywords"], model, call["seed"], call["way"])
     if seen.error.startswith(("NameError", "UnboundLocalError")) and problems:
         return Observation(error=" ".join([f"{seen.error}.", *problems]))
     return seen

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cs231n.checks import TASKS
+from cs231n.checks import ASSIGNMENTS
 from cs231n.checks.task import Case, Task, Verdict, Workings, judge
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.grading import sandbox
@@ -32,7 +33,7 @@ class Grade:
     ----------
     path : Path
     verdicts : tuple of Verdict
-        One for each task.
+        One for each of the assignment's tasks.
     """
 
     path: Path
@@ -66,8 +67,23 @@ def read_cells(path: Path) -> list[str]:
         raise ValueError(f"{path} is no notebook; expected a file that Jupyter wrote (.ipynb).") from error
 
 
+def find_assignment(cells: Iterable[str]) -> str:
+    """Return the name of the assignment most of whose functions a notebook defines; if none, the first."""
+    code = "\n".join(cells)
+
+    def share(name: str) -> float:
+        tasks = ASSIGNMENTS[name]
+        return sum(bool(re.search(rf"\bdef {task.function}\b", code)) for task in tasks) / len(tasks)
+
+    return max(ASSIGNMENTS, key=share)
+
+
 def grade(
-    paths: Sequence[Path], timeout: float = 60, jobs: int = 1, isolated: bool | None = None
+    paths: Sequence[Path],
+    timeout: float = 60,
+    jobs: int = 1,
+    isolated: bool | None = None,
+    assignment: str | None = None,
 ) -> Iterator[Grade]:
     """Yield the grade of each notebook, in their order.
 
@@ -82,31 +98,53 @@ def grade(
         How many notebooks to run at once.
     isolated : bool, optional
         Whether to use bubblewrap. Default: if it is there.
+    assignment : str, optional
+        One of `ASSIGNMENTS`, whose tasks are graded. Default: for each notebook what `find_assignment` says.
+
+    Raises
+    ------
+    ValueError
+        If there is no such assignment.
     """
+    if assignment is not None and assignment not in ASSIGNMENTS:
+        raise ValueError(f"There is no assignment {assignment!r}; there are: {', '.join(ASSIGNMENTS)}.")
     isolated = sandbox.has_bubblewrap() if isolated is None else isolated
+    notebooks = [_read(path) for path in paths]
+    names = [assignment or find_assignment([] if isinstance(cells, str) else cells) for cells in notebooks]
     with SqueezeNet.pretrained() as model:
         workings = Workings(model)
         seed = secrets.randbelow(2**31)
-        cases = {task.function: list(task.make_cases(workings, seed)) for task in TASKS}
+        cases = {
+            task.function: list(task.make_cases(workings, seed))
+            for name in dict.fromkeys(names)
+            for task in ASSIGNMENTS[name]
+        }
 
-        def run(path: Path) -> Recording | str:
-            try:
-                cells = read_cells(path)
-            except OSError as error:
-                return f"{path} can't be read: {error.strerror}."
-            except ValueError as error:
-                return str(error)
-            return record(cells, cases, timeout, isolated)
+        def run(cells: list[str] | str, name: str) -> Recording | str:
+            if isinstance(cells, str):
+                return cells
+            functions = [task.function for task in ASSIGNMENTS[name]]
+            return record(cells, {function: cases[function] for function in functions}, timeout, isolated)
 
         with ThreadPoolExecutor(jobs) as pool:
-            for path, outcome in zip(paths, pool.map(run, paths), strict=True):
+            outcomes = pool.map(run, notebooks, names)
+            for path, name, outcome in zip(paths, names, outcomes, strict=True):
+                tasks = ASSIGNMENTS[name]
                 if isinstance(outcome, str):
-                    yield Grade(
-                        path, tuple(Verdict(task, False, ("no notebook",), outcome) for task in TASKS)
-                    )
+                    verdicts = [Verdict(task, False, ("no notebook",), outcome) for task in tasks]
                 else:
-                    verdicts = (_judge(task, cases[task.function], outcome, workings) for task in TASKS)
-                    yield Grade(path, tuple(verdicts))
+                    verdicts = [_judge(task, cases[task.function], outcome, workings) for task in tasks]
+                yield Grade(path, tuple(verdicts))
+
+
+def _read(path: Path) -> list[str] | str:
+    """Return a notebook's cells of code, or a sentence if it can't be read."""
+    try:
+        return read_cells(path)
+    except OSError as error:
+        return f"{path} can't be read: {error.strerror}."
+    except ValueError as error:
+        return str(error)
 
 
 def rows(grades: Iterable[Grade]) -> list[dict[str, Any]]:

@@ -32,27 +32,50 @@ def write_job(folder: Path, cells: Iterable[str], cases: Mapping[str, Iterable[A
     cells : iterable of str
     cases : mapping of a function's name to cases, as `cs231n.checks.task.Case`
     """
-    arrays, calls = {}, {}
-    for function, its_cases in cases.items():
-        calls[function] = []
-        for number, case in enumerate(its_cases):
-            arrays |= {f"{function} {number} {i}": value for i, value in enumerate(case.arguments)}
-            calls[function].append(
-                {"arguments": len(case.arguments), "keywords": dict(case.keywords), "seed": case.seed}
-            )
-    np.savez(folder / "arguments.npz", **arrays)
+    arrays: list[np.ndarray] = []
+    calls = {
+        function: [
+            {
+                "arguments": _pack(case.arguments, arrays),
+                "keywords": dict(case.keywords),
+                "seed": case.seed,
+                "way": case.way,
+            }
+            for case in its_cases
+        ]
+        for function, its_cases in cases.items()
+    }
+    np.savez(folder / "arguments.npz", *arrays)
     (folder / "job.json").write_text(json.dumps({"cells": list(cells), "calls": calls}), encoding="utf-8")
 
 
 def read_job(folder: Path) -> tuple[list[str], dict[str, list[dict[str, Any]]]]:
-    """Return the cells, and for each function its calls: "arguments", "keywords" and "seed"."""
+    """Return the cells, and for each function its calls: "arguments", "keywords", "seed" and "way"."""
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     with np.load(folder / "arguments.npz", allow_pickle=False) as arrays:
-        for function, calls in job["calls"].items():
-            for number, call in enumerate(calls):
-                values = [arrays[f"{function} {number} {i}"] for i in range(call["arguments"])]
-                call["arguments"] = [value if value.ndim else value.item() for value in values]
+        for calls in job["calls"].values():
+            for call in calls:
+                call["arguments"] = _unpack(call["arguments"], arrays)
     return job["cells"], job["calls"]
+
+
+def _pack(value: Any, arrays: list[np.ndarray]) -> Any:
+    """Return an argument as JSON has it; arrays are put in a list, and their place stands for them."""
+    if isinstance(value, np.ndarray):
+        arrays.append(value)
+        return {"array": len(arrays) - 1}
+    if isinstance(value, list | tuple):
+        return [_pack(one, arrays) for one in value]
+    return value
+
+
+def _unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return what was packed; tuples have become lists."""
+    if isinstance(value, dict):
+        return arrays[f"arr_{value['array']}"]
+    if isinstance(value, list):
+        return [_unpack(one, arrays) for one in value]
+    return value
 
 
 def send(stream: BinaryIO, message: Mapping[str, Any], observation: Observation | None = None) -> None:
@@ -68,6 +91,7 @@ def send(stream: BinaryIO, message: Mapping[str, Any], observation: Observation 
             "operations": observation.operations,
             "runs": observation.runs,
             "num_fed": observation.num_fed,
+            "unsized_error": observation.unsized_error,
             "has_result": observation.result is not None,
         }
         arrays = [*([] if observation.result is None else [observation.result]), *observation.fed]
@@ -138,6 +162,7 @@ def _observation(fields: Any, arrays: list[np.ndarray]) -> Observation | None:
         runs=_whole(fields.get("runs")),
         fed=tuple(arrays),
         num_fed=_whole(fields.get("num_fed")),
+        unsized_error=_text(fields.get("unsized_error")),
     )
 
 
