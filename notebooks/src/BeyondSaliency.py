@@ -7,7 +7,8 @@
 # side, and then do what is often left out: you *test* them. A map that looks right need not be right, for
 # the eye likes edges and objects, and a method can show these without ever asking the network.
 #
-# You will need what the first notebook taught: scores, gradients, sessions.
+# You will need what the first notebook taught: scores, gradients, sessions. After each of the first three
+# tasks a cell checks your function, and if it is not right says what you may have done.
 #
 # 1. **SmoothGrad**: average the gradient over noisy copies of the image.
 # 2. **Integrated gradients**: add up the gradient on the way from a grey image to yours, and check the sum.
@@ -28,6 +29,12 @@ from IPython.display import Image
 
 from cs231n import attribution, evaluation, plotting
 from cs231n.attribution import saliency_map
+from cs231n.checks import (
+    check_completeness_error,
+    check_guided_rule,
+    check_integrated_gradients,
+    check_smoothgrad,
+)
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.data_utils import load_imagenet_val
 from cs231n.gradients import image_gradient
@@ -60,13 +67,25 @@ def show(images=slice(None), size=112, **maps):
 # %% [markdown]
 # ## What is wrong with the gradient
 #
-# Here are the saliency maps once more. `attribution.gradient(X, y, model)` returns the signed gradient of the
-# label's score, of shape (N, H, W, 3), and `saliency_map` takes the largest magnitude over the channels.
+# Here are the saliency maps once more. `score_gradient(X, y, model)` returns the signed gradient of the
+# label's score, of shape (N, H, W, 3): what the first notebook reduced to a map. Its graph is built once, here;
+# your functions call it. `saliency_map` takes the largest magnitude over the channels.
 #
 # You should see specks that gather on the object but lie everywhere, as if someone had spilt salt.
 
 # %%
-gradient = saliency_map(attribution.gradient(X, y, model))
+label_scores = tf.gather_nd(
+    model.classifier, tf.stack([tf.range(tf.shape(model.labels)[0]), model.labels], axis=1)
+)
+(score_gradient_tensor,) = tf.gradients(label_scores, model.image)
+
+
+def score_gradient(X, y, model):
+    """Return the gradient of the labels' scores with respect to the images, shape (N, H, W, 3)."""
+    return sess.run(score_gradient_tensor, {model.image: X, model.labels: y})
+
+
+gradient = saliency_map(score_gradient(X, y, model))
 as_jpeg(plotting.plot_saliency(X_raw, gradient, names))
 
 # %% [markdown]
@@ -128,21 +147,16 @@ def smoothgrad(X, y, epsilon, model, level=0.15):
     mean = np.zeros_like(X)
     ### BEGIN SOLUTION Task 1: SmoothGrad
     #: Hint: one σ per image; with keepdims=True the maximum keeps a shape that fits X.
-    #: Hint: attribution.gradient(images, y, model) is the gradient at any images.
+    #: Hint: score_gradient(images, y, model) is the gradient at any images.
     sigma = level * (X.max(axis=(1, 2, 3), keepdims=True) - X.min(axis=(1, 2, 3), keepdims=True))
     for draw in epsilon:
-        mean += attribution.gradient(X + sigma * draw, y, model) / len(epsilon)
+        mean += score_gradient(X + sigma * draw, y, model) / len(epsilon)
     ### END SOLUTION
     return mean
 
 
 # %%
-epsilon = np.stack(
-    [np.random.default_rng([0, k]).standard_normal(X.shape[1:], dtype=np.float32) for k in range(25)]
-)
-smooth = smoothgrad(X, y, epsilon, model)
-expected = attribution.smoothgrad(X, y, model, samples=25, seed=0)
-print("largest error:", np.abs(smooth - expected).max() / np.abs(expected).max())  # below 0.0001
+check_smoothgrad(smoothgrad)
 
 # %% [markdown]
 # Many of the specks are gone, and shapes come out: the strawberries, the outlines of the conkers. The fine
@@ -150,7 +164,8 @@ print("largest error:", np.abs(smooth - expected).max() / np.abs(expected).max()
 # pixels, so every fourth pixel is in a like position.
 
 # %%
-smooth = saliency_map(smooth)
+epsilon = np.random.default_rng(0).standard_normal((25, *X.shape[1:]), dtype=np.float32)
+smooth = saliency_map(smoothgrad(X, y, epsilon, model))
 show(slice(3, None), size=224, gradient=gradient, smoothgrad=smooth)
 
 # %% [markdown]
@@ -162,7 +177,7 @@ show(slice(3, None), size=224, gradient=gradient, smoothgrad=smooth)
 # %%
 spread = X.max(axis=(1, 2, 3), keepdims=True) - X.min(axis=(1, 2, 3), keepdims=True)
 X_noisy = X + 0.01 * spread * np.random.default_rng(9).standard_normal(X.shape, dtype=np.float32)
-gradient_again = saliency_map(attribution.gradient(X_noisy, y, model))
+gradient_again = saliency_map(score_gradient(X_noisy, y, model))
 smooth_again = saliency_map(smoothgrad(X_noisy, y, epsilon, model))
 print(f"gradient:   {evaluation.rank_correlation(gradient, gradient_again).mean():.2f}")
 print(f"SmoothGrad: {evaluation.rank_correlation(smooth, smooth_again).mean():.2f}")
@@ -193,42 +208,57 @@ def integrated_gradients(X, y, baseline, model, steps=50):
     #: Hint: what stands before the sum in the formula?
     for k in range(1, steps + 1):
         point = baseline + k / steps * (X - baseline)
-        attributions += attribution.gradient(point, y, model) / steps
+        attributions += score_gradient(point, y, model) / steps
     attributions *= X - baseline
     ### END SOLUTION
     return attributions
 
 
 # %%
-baseline = np.zeros_like(X)  # zero is ImageNet's mean colour, a grey
-integrated = integrated_gradients(X, y, baseline, model)
-expected = attribution.integrated_gradients(X, y, model, steps=50, quadrature="riemann")
-print("largest error:", np.abs(integrated - expected).max() / np.abs(expected).max())  # below 0.0001
+check_integrated_gradients(integrated_gradients)
 
 # %% [markdown]
-# Now the completeness test. How far is the sum of the attributions from F(x) − F(b), in percent of it? More
-# steps bring the sum closer to the integral. So do better places for the steps: almost all of the score is
-# gained while the contrast is still low, and `attribution.integrated_gradients` puts its points there.
+# Now the completeness test. How far is the sum of an image's attributions from F(x) − F(b), in percent of
+# that?
 
 
 # %%
-def completeness_error(attributions):
-    """Return by how many percent the attributions' sums miss the difference of the scores, at the worst."""
+def completeness_error(attributions, X, y, baseline, model):
+    """Return by how many percent each image's attributions miss the difference of the scores, shape (N,)."""
+    error = None
     ### BEGIN SOLUTION Task 2b: completeness
     #: Hint: model.compute_scores(X) returns the scores of all classes, (N, 1000).
     rows = np.arange(len(X))
     gain = model.compute_scores(X)[rows, y] - model.compute_scores(baseline)[rows, y]
     missing = attributions.sum(axis=(1, 2, 3)) - gain
-    return 100 * np.abs(missing / gain).max()
+    error = 100 * np.abs(missing / gain)
     ### END SOLUTION
+    return error
 
 
+# %%
+check_completeness_error(completeness_error)
+
+# %% [markdown]
+# Here is the worst of the five photographs. More steps bring the sum closer to the integral. So do better
+# places for the steps: almost all of the score is gained while the contrast is still low, and
+# `attribution.integrated_gradients` puts its points there.
+
+
+# %%
+def worst_error(attributions):
+    """Return the largest of the photographs' completeness errors, in percent."""
+    return completeness_error(attributions, X, y, baseline, model).max()
+
+
+baseline = np.zeros_like(X)  # zero is ImageNet's mean colour, a grey
+integrated = integrated_gradients(X, y, baseline, model)
 few = integrated_gradients(X, y, baseline, model, steps=5)
-print(f" 5 steps, equal:       {completeness_error(few):6.2f} %")
-print(f"50 steps, equal:       {completeness_error(integrated):6.2f} %")
+print(f" 5 steps, equal:       {worst_error(few):6.2f} %")
+print(f"50 steps, equal:       {worst_error(integrated):6.2f} %")
 better = attribution.integrated_gradients(X, y, model, steps=50)
-print(f"50 steps, well placed: {completeness_error(better):6.2f} %")
-print(f"gradient times input:  {completeness_error(X * attribution.gradient(X, y, model)):6.2f} %")
+print(f"50 steps, well placed: {worst_error(better):6.2f} %")
+print(f"gradient times input:  {worst_error(X * score_gradient(X, y, model)):6.2f} %")
 
 # %% [markdown]
 # The last line is the same formula with a single step, at the image itself: complete it is not. But mind what
@@ -273,15 +303,13 @@ def guided_backprop(X, y, model):
 
 
 # %%
-guided = guided_backprop(X, y, model)
-expected = attribution.guided_backprop(X, y, model)
-print("largest error:", np.abs(guided - expected).max() / np.abs(expected).max())  # below 0.0001
+check_guided_rule(guided_rule)
 
 # %% [markdown]
 # This is the picture that made people fall in love with such maps: crisp outlines, clean ground.
 
 # %%
-guided = saliency_map(guided)
+guided = saliency_map(guided_backprop(X, y, model))
 integrated = saliency_map(integrated)
 
 

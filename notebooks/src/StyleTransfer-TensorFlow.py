@@ -22,7 +22,8 @@
 # ## Setup
 #
 # Run the cells from top to bottom with Shift+Enter. Where you meet a `TODO`, replace the line that raises
-# `NotImplementedError` by your code. After each task a cell compares your function with the kit's.
+# `NotImplementedError` by your code. After each task a cell checks your function at once, and if it is not
+# right says what you may have done. The check calls your function with tensors of several sizes.
 
 # %%
 import matplotlib.pyplot as plt
@@ -32,7 +33,7 @@ import tensorflow.compat.v1 as tf
 tf.logging.set_verbosity(tf.logging.ERROR)  # no notes that this style of TensorFlow is old
 tf.disable_v2_behavior()
 
-from cs231n import style_transfer as kit
+from cs231n.checks import check_content_loss, check_gram_matrix, check_style_loss, check_tv_loss
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.image_utils import deprocess_image, preprocess_image, resize_shorter_side
 from cs231n.paths import checkpoint_prefix
@@ -115,30 +116,8 @@ def content_loss(content_weight, content_current, content_original):
     return loss
 
 
-# %% [markdown]
-# The check: your loss and the kit's on random features. The relative difference should be below 1e-5.
-
 # %%
-rng = np.random.default_rng(0)
-
-
-def noise(*shape):
-    """Return random numbers as a tensor."""
-    return tf.constant(rng.normal(size=shape), tf.float32)
-
-
-def compare(yours, reference):
-    """Print how far two tensors differ, relative to the larger one's largest entry."""
-    a, b = sess.run([yours, reference])
-    if a.shape != b.shape:
-        print(f"Yours has the shape {a.shape}, expected was {b.shape}.")
-        return
-    difference = np.abs(a - b).max() / max(np.abs(a).max(), np.abs(b).max())
-    print(f"relative difference {difference:.1e}:", "right" if difference < 1e-5 else "not yet right")
-
-
-F, P = noise(1, 5, 4, 6), noise(1, 5, 4, 6)
-compare(content_loss(6e-2, F, P), kit.content_loss(6e-2, F, P))
+check_content_loss(content_loss)
 
 # %% [markdown]
 # ## Task 2: Gram matrix
@@ -176,8 +155,7 @@ def gram_matrix(features, normalize=True):
 
 
 # %%
-compare(gram_matrix(F), kit.gram_matrix(F))
-compare(gram_matrix(F, normalize=False), kit.gram_matrix(F, normalize=False))
+check_gram_matrix(gram_matrix)
 
 # %% [markdown]
 # ## Task 3: style loss
@@ -208,9 +186,7 @@ def style_loss(feats, style_layers, style_targets, style_weights):
 
 
 # %%
-some_feats = [noise(1, 6, 5, channels) for channels in (3, 4, 5, 6)]
-arguments = (some_feats, [1, 3], [noise(4, 4), noise(6, 6)], [2e3, 50.0])
-compare(style_loss(*arguments), kit.style_loss(*arguments))
+check_style_loss(style_loss)
 
 # %% [markdown]
 # ## Task 4: total variation
@@ -241,27 +217,11 @@ def tv_loss(img, tv_weight):
 
 
 # %% [markdown]
-# A loop would also add operations for each row, so the check compares what two images of different heights
-# add to the graph.
+# A loop over the pixels would give the same number, but it adds operations for each row to the graph, and it
+# needs to know how many there are. The check remarks on both.
 
 # %%
-image = noise(1, 7, 5, 3)
-compare(tv_loss(image, 0.5), kit.tv_loss(image, 0.5))
-
-
-def operations_added(build, *arguments):
-    """Return how many operations a call adds to the graph."""
-    before = len(sess.graph.get_operations())
-    build(*arguments)
-    return len(sess.graph.get_operations()) - before
-
-
-small, large = noise(1, 8, 8, 3), noise(1, 64, 64, 3)
-print(
-    "operations for 8 and 64 rows:",
-    operations_added(tv_loss, small, 0.5),
-    operations_added(tv_loss, large, 0.5),
-)
+check_tv_loss(tv_loss)
 
 # %% [markdown]
 # ## All together
@@ -428,7 +388,8 @@ synthesised = transfer(texture, show_at=(0, 50))
 # counts is the weight times the loss of that layer, or better its gradient. Print them to see.
 # ### END SOLUTION
 #
-# **3.** Invert layer 7 instead of layer 3 (`kit.style_transfer` takes any layers). What is lost, and why?
+# **3.** Invert layer 7 instead of layer 3 (`style_transfer` in `cs231n.style_transfer` takes any layers).
+# What is lost, and why?
 #
 # ### BEGIN SOLUTION
 # Colours and fine detail go first; edges and where they are stay longer. Deeper layers have fewer
