@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
+import threading
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -26,8 +28,20 @@ SQUEEZENET_STD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 MAX_MEGAPIXELS = 64
 """Largest image that is decoded: most photographs are smaller, and decoding takes up to 1.5 GB of memory."""
 
+PREPROCESSINGS = {
+    "standard": "shorter side scaled to 256/224 of the size, centre crop; bilinear with antialiasing",
+    "resize": "scaled to a square without regard to its ratio; bicubic with antialiasing",
+}
+"""How an image becomes as large as the network's input. The first is how ImageNet is evaluated usually."""
+
 # Pillow tries no other decoder: some are little used and little tested, and one starts Ghostscript.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+
+_LARGE_PIXELS = 8_000_000
+# Threads decode larger ones one at a time, lest a few of them fill the memory.
+_large_image = threading.Lock()
+
+_PILLOW_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif")
 
@@ -213,6 +227,48 @@ def read_rgb(file: str | os.PathLike | BinaryIO) -> np.ndarray:
         return _decode(stream, str(file))
 
 
+def read_prepared(
+    file: str | os.PathLike, size: int = 224, preprocessing: str = "standard", name: str | None = None
+) -> np.ndarray:
+    """Read an image file as `read_rgb` does and make it as large as the network's input.
+
+    Only the pixels that are wanted are computed; they are the same as if the whole image were scaled and then
+    cut. Except of large JPEGs, whose shorter side is at least four times as long as after scaling: these are
+    decoded at 1/2, 1/4 or 1/8 of their size, at least twice what is wanted, and scaled down from there.
+
+    Parameters
+    ----------
+    file : path
+    size : int
+        Height and width of the result, in pixels.
+    preprocessing : {"standard", "resize"}
+        See `PREPROCESSINGS`.
+    name : str, optional
+        What messages call the image. Default: its path.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size, 3)
+
+    Raises
+    ------
+    FileNotFoundError, OSError, ValueError
+        As `read_rgb`.
+    """
+    name = str(file) if name is None else name
+    with _open(Path(file)) as stream:
+        image = _read_header(stream, name)
+        shorter = 2 * _shorter_side(size, preprocessing)
+        image.draft(None, (shorter, shorter))
+        with _large_image if image.width * image.height > _LARGE_PIXELS else contextlib.nullcontext():
+            return _prepare(_pixels(image, name), size, preprocessing)
+
+
+def prepare_image(img: npt.ArrayLike, size: int = 224, preprocessing: str = "standard") -> np.ndarray:
+    """Return a raw image of shape (H, W, 3) made as large as the network's input; see `read_prepared`."""
+    return _prepare(Image.fromarray(_check_raw_image(img)), size, preprocessing)
+
+
 def square_image(img: npt.ArrayLike, size: int = 224) -> np.ndarray:
     """Return the largest centred square of an image, scaled to `size` x `size`: an input for the network.
 
@@ -306,40 +362,73 @@ def _open(path: Path) -> BinaryIO:
 
 def _decode(stream: BinaryIO, name: str) -> np.ndarray:
     """Return the image in `stream` as RGB; what is no image, damaged or too large gets a sentence."""
-    with warnings.catch_warnings():
-        # Pillow's notes on sizes and damaged tags would only come before our sentence.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        image = _read_header(stream, name)
-        if _too_large(image.height, image.width):
-            raise ValueError(
-                f"{name} has {image.width}x{image.height} pixels, more than {MAX_MEGAPIXELS} megapixels; "
-                "scale it down first."
-            )
-        try:
-            image.load()
-        except Exception as error:  # decoders of damaged data raise whatever they stumble over
-            raise ValueError(f"{name} is damaged or cut short; get a whole copy of it.") from error
-        if image.mode in ("I", "F"):
-            raise ValueError(
-                f"{name} has 32-bit pixels of unknown range; save it with 8 or 16 bits per channel."
-            )
-        _turn_upright(image)
-        return np.array(_rgb(image))
+    return np.array(_pixels(_read_header(stream, name), name))
 
 
 def _read_header(stream: BinaryIO, name: str) -> Image.Image:
-    """Return a Pillow image whose size is known and whose pixels are not decoded yet."""
+    """Return a Pillow image of allowed size whose pixels are not decoded yet."""
+    _silence_pillow()
     try:
-        return Image.open(stream, formats=_FORMATS)
+        image = Image.open(stream, formats=_FORMATS)
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} has more than {MAX_MEGAPIXELS} megapixels; scale it down first.") from error
-    except Exception as error:  # as above: broken headers raise whatever they stumble over
+    except Exception as error:  # broken headers raise whatever they stumble over
         if stream.seekable() and stream.seek(0, io.SEEK_END) == 0:
             raise ValueError(f"{name} is empty (0 bytes); get a whole copy of it.") from error
         raise ValueError(
             f"{name} is not an image that can be read, or a damaged one; "
             "expected a whole JPEG, PNG, GIF, BMP, TIFF or WEBP file."
         ) from error
+    if _too_large(image.height, image.width):
+        raise ValueError(
+            f"{name} has {image.width}x{image.height} pixels, more than {MAX_MEGAPIXELS} megapixels; "
+            "scale it down first."
+        )
+    return image
+
+
+def _pixels(image: Image.Image, name: str) -> Image.Image:
+    """Return an image that is not decoded yet as RGB, the right way up; a damaged one gets a sentence."""
+    try:
+        image.load()
+    except Exception as error:  # decoders of damaged data raise whatever they stumble over
+        raise ValueError(f"{name} is damaged or cut short; get a whole copy of it.") from error
+    if image.mode in ("I", "F"):
+        raise ValueError(f"{name} has 32-bit pixels of unknown range; save it with 8 or 16 bits per channel.")
+    _turn_upright(image)
+    return _rgb(image)
+
+
+def _silence_pillow() -> None:
+    """Let no warning of Pillow's pass: notes on sizes and damaged tags would only come before our sentence.
+
+    From then on, and not for a block: `warnings.catch_warnings` mixes up the filters of threads that decode
+    at the same time.
+    """
+    if warnings.filters[:1] != [_PILLOW_WARNINGS]:
+        warnings.filterwarnings("ignore", module=_PILLOW_WARNINGS[3].pattern)
+
+
+def _shorter_side(size: int, preprocessing: str) -> int:
+    """Return how long the shorter side of the whole image would be, in pixels, when scaled."""
+    return round(size * 256 / 224) if preprocessing == "standard" else size
+
+
+def _prepare(image: Image.Image, size: int, preprocessing: str) -> np.ndarray:
+    """Return an RGB image as `PREPROCESSINGS` says."""
+    if preprocessing == "resize":
+        return np.array(image.resize((size, size), Image.Resampling.BICUBIC))
+    shorter = _shorter_side(size, preprocessing)
+    # The square that becomes the result, in the image's own pixels. Pillow's filter looks beyond the box's edges,
+    # so the result is that of scaling the whole image and cutting, for less work.
+    starts, ends = [], []
+    for side in image.size:
+        scaled = side * shorter // min(image.size)
+        margin = round((scaled - size) / 2)
+        starts.append(margin * side / scaled)
+        ends.append((margin + size) * side / scaled)
+    box = (*starts, *ends)
+    return np.array(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
 def _too_large(height: int, width: int) -> bool:
