@@ -52,7 +52,7 @@ def read_ground_truth(path: Path) -> tuple[dict[int, int], dict[str, Any]]:
     rows = _table(path)
     numbers, values = [number for number, _ in rows], [value for _, value in rows]
     known = [validation_label(number) for number in numbers]
-    if all(value in wordnet_ids() for value in values):
+    if set(values) <= set(wordnet_ids()):
         label_of = {value: label for label, value in enumerate(wordnet_ids())}
         order = "given as WordNet ids"
     else:

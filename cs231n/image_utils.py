@@ -238,9 +238,13 @@ def read_prepared(
 ) -> np.ndarray:
     """Read an image file as `read_rgb` does and make it as large as the network's input.
 
-    Only the pixels that are wanted are computed; they are the same as if the whole image were scaled and then
-    cut. Except of large JPEGs, whose shorter side is at least four times as long as after scaling: these are
-    decoded at 1/2, 1/4 or 1/8 of their size, at least twice what is wanted, and scaled down from there.
+    Only the pixels that are wanted are computed. They are those of the whole image scaled and then cut, but
+    for the rounding of positions: about one value in a thousand differs (in a hundred, where a small image
+    grows), by 1 of 255.
+
+    JPEGs whose shorter side is at least four times as long as after scaling are decoded at 1/2, 1/4 or 1/8 of
+    their size, at least twice what is wanted, and scaled down from there. That takes a half to a quarter of
+    the time; values differ from those of the whole image by 0.5 of 255 in the mean, and by up to about 4.
 
     Parameters
     ----------
@@ -454,7 +458,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         grey = np.rint(np.asarray(image) / np.float32(257))  # Pillow's own conversion would clip at 255
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     image = image.convert("RGBA")
     page = Image.new("RGB", image.size, "white")
     page.paste(image, mask=image.getchannel("A"))
