@@ -295,8 +295,7 @@ def _file(path: Path, way: _Way) -> _Content:
 
 
 def _npz(path: Path, way: _Way) -> _Content:
-    X, y, label_map = read_npz(path)
-    names = [label_map.get(label, name) for label, name in enumerate(class_names())]
+    X, y, _ = read_npz(path)
 
     def read(entry: int) -> np.ndarray:
         return way.of_array(X[entry])
@@ -305,7 +304,7 @@ def _npz(path: Path, way: _Way) -> _Content:
         _NPZ,
         _rows(len(X)),
         y,
-        names,
+        class_names(),
         {"from": "y in the file", "order": IMAGENET_ORDER},
         functools.partial(contextlib.nullcontext, read),
         X.shape[1:3],
