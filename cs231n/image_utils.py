@@ -244,7 +244,8 @@ def read_prepared(
 
     JPEGs whose shorter side is at least four times as long as after scaling are decoded at 1/2, 1/4 or 1/8 of
     their size, at least twice what is wanted, and scaled down from there. That takes a half to a quarter of
-    the time; values differ from those of the whole image by 0.5 of 255 in the mean, and by up to about 4.
+    the time; on photographs values differ from those of the whole image by up to 4 of 255, and by less than
+    0.5 in the mean.
 
     Parameters
     ----------

@@ -193,9 +193,10 @@ def test_resize_takes_the_whole_image(tmp_path):
 
 @pytest.mark.parametrize("preprocessing", ["standard", "resize"])
 def test_large_jpegs_are_nearly_as_if_decoded_whole(preprocessing, tmp_path):
-    """A JPEG of 20 megapixels, decoded at a part of its size, is within 6 of 255, and 1 in the mean."""
-    smooth = Image.fromarray(noise(12, 18)).resize((5472, 3648), Image.Resampling.BICUBIC)
-    save(tmp_path / "a.jpg", smooth)
+    """A JPEG of 20 megapixels, decoded at a part of its size, is within 8 of 255, and 1.5 in the mean."""
+    # Details of 15 pixels, about one per pixel of the result, are where scaling in two steps shows most.
+    detailed = Image.fromarray(noise(240, 360)).resize((5472, 3648), Image.Resampling.BICUBIC)
+    save(tmp_path / "a.jpg", detailed)
     (ours,) = read(open_images(tmp_path, preprocessing=preprocessing))[1]
     with Image.open(tmp_path / "a.jpg") as image:
         expected = (
@@ -204,9 +205,9 @@ def test_large_jpegs_are_nearly_as_if_decoded_whole(preprocessing, tmp_path):
             else np.asarray(image.resize((224, 224), Image.Resampling.BICUBIC)).astype(int)
         )
     difference = np.abs(ours - expected)
-    # Measured on photographs with noise: up to 4, and 0.5 in the mean.
-    assert difference.max() <= 6
-    assert difference.mean() <= 1
+    # Measured: up to 2 for standard and 6 for resize; with half the size, up to 11.
+    assert difference.max() <= 8
+    assert difference.mean() <= 1.5
 
 
 # Folders of all sorts of files
