@@ -7,11 +7,16 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
+import google_crc32c
 import h5py
 
 from cs231n.downloads import check_is_data
 from cs231n.paths import whole_file
+
+_USER_BLOCK = 512
+"""Bytes before an HDF5 file's own content, in which its writer may put what it likes."""
 
 
 @contextlib.contextmanager
@@ -51,13 +56,15 @@ def open_hdf5(path: str | os.PathLike, remedy: str = "get a whole copy") -> Iter
 
 
 @contextlib.contextmanager
-def new_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
+def new_hdf5(path: str | os.PathLike, checksum: bool = False) -> Iterator[h5py.File]:
     """Make an HDF5 file in memory in a `with` statement, and write it once the block ends without an error.
 
     Parameters
     ----------
     path : path
         Where the file belongs. An existing file is replaced.
+    checksum : bool
+        Whether to write the content's checksum before it, for `check_hdf5`. Other readers skip it.
 
     Yields
     ------
@@ -72,7 +79,54 @@ def new_hdf5(path: str | os.PathLike) -> Iterator[h5py.File]:
     with whole_file(path) as temporary:
         # In memory, because the HDF5 library crashes when it closes a file that a full disk has cut short.
         content = io.BytesIO()
+        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+        access.set_fileobj_driver(h5py.h5fd.fileobj_driver, content)
         # The format of 1.10 is the first with checksums on all that says where and what the data is.
-        with h5py.File(content, "w", libver=("v110", "v110")) as file:
+        access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+        creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+        creation.set_obj_track_times(False)  # equal content makes equal files
+        if checksum:
+            creation.set_userblock(_USER_BLOCK)
+        name = repr(content).encode()
+        with h5py.File(h5py.h5f.create(name, h5py.h5f.ACC_TRUNC, creation, access)) as file:
             yield file
+        if checksum:
+            content.seek(_USER_BLOCK)
+            block = _user_block(_checksum_of_rest(content))
+            content.seek(0)
+            content.write(block)
         temporary.write_bytes(content.getbuffer())
+
+
+def check_hdf5(path: str | os.PathLike, remedy: str = "get a whole copy") -> None:
+    """Raise an exception with a sentence if a file of `new_hdf5(..., checksum=True)` is not what was written.
+
+    Parameters
+    ----------
+    path : path
+    remedy : str
+        What to do about damage, for the message.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; check its name and folder.")
+    with open(path, "rb") as file:
+        sound = file.read(_USER_BLOCK) == _user_block(_checksum_of_rest(file))
+    if not sound:
+        raise ValueError(f"{path} is damaged or cut short; {remedy}.")
+
+
+def _checksum_of_rest(file: BinaryIO) -> int:
+    checksum = 0
+    while piece := file.read(1 << 20):
+        checksum = google_crc32c.extend(checksum, piece)
+    return checksum
+
+
+def _user_block(checksum: int) -> bytes:
+    text = f"CRC-32C of all after byte {_USER_BLOCK}: {checksum:08x}\n"
+    return text.encode().ljust(_USER_BLOCK, b"\0")
