@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,9 +20,25 @@ DEFAULT_BATCH_SIZE = 8
 """Images per run of a session: more gain nothing in speed and cost memory."""
 
 _CALLERS = min(8, os.cpu_count() or 1)
+_num_callers: ContextVar[int] = ContextVar("num_callers", default=_CALLERS)
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+
+def num_callers() -> int:
+    """Return how many threads call a session at once: one for each processor, at most eight."""
+    return _num_callers.get()
+
+
+@contextlib.contextmanager
+def callers(num: int) -> Iterator[None]:
+    """Let so many threads call a session at once, in a `with` statement; it holds for this thread alone."""
+    token = _num_callers.set(num)
+    try:
+        yield
+    finally:
+        _num_callers.reset(token)
 
 
 def require_graph_mode(what: str) -> None:
@@ -122,7 +140,7 @@ def run_in_batches(
         As `run`.
     """
     n = len(next(iter(feeds.values())))
-    size = min(batch_size, -(-n // _CALLERS))
+    size = min(batch_size, -(-n // num_callers()))
 
     def run_part(start: int) -> list[np.ndarray]:
         part = slice(start, start + size)
@@ -132,13 +150,13 @@ def run_in_batches(
     if len(starts) == 1:
         return run_part(0)
     batches = []
-    with progress_bar(n, "image") as bar, ThreadPoolExecutor(min(_CALLERS, len(starts))) as callers:
+    with progress_bar(n, "image") as bar, ThreadPoolExecutor(min(num_callers(), len(starts))) as pool:
         try:
-            for batch in callers.map(run_part, starts):
+            for batch in pool.map(run_part, starts):
                 batches.append(batch)
                 bar.update(len(batch[0]))
         except BaseException:
-            callers.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
     return [np.concatenate(results) for results in zip(*batches, strict=True)]
 
@@ -158,18 +176,19 @@ def run_ahead(
     This is for more input than fits in memory: `function` runs a batch in the session, in threads as in
     `run_in_batches`, while the caller makes the next batch and deals with the last results.
     """
-    with ThreadPoolExecutor(_CALLERS) as callers:
+    num = num_callers()
+    with ThreadPoolExecutor(num) as pool:
         waiting = deque()
         try:
             for item in items:
-                waiting.append((item, callers.submit(function, item)))
-                if len(waiting) > _CALLERS:
+                waiting.append((item, pool.submit(function, item)))
+                if len(waiting) > num:
                     item, result = waiting.popleft()
                     yield item, result.result()
             for item, result in waiting:
                 yield item, result.result()
         finally:
-            callers.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def assign(sess: tf.Session, variables: Sequence[tf.Variable], values: Sequence[np.ndarray]) -> None:
