@@ -107,7 +107,7 @@ class SqueezeNet:
             convolution = self._convolve(self.features, "classifier/layer1")
             rectified = tf.nn.relu(convolution)
             self.classifier = tf.reduce_mean(rectified, axis=[1, 2], name="scores")
-            self.label_score = self._label_score()
+            self.label_score = self.score_of(self.labels, name="label_score")
         self.scores = self.classifier
         self.layers += [self.features, convolution, rectified, self.classifier]
         self.layer_names = LAYER_NAMES
@@ -214,6 +214,26 @@ class SqueezeNet:
         sess = session.choose_session(self.graph, sess, self.sess)
         return session.run_in_batches(sess, [self.classifier], {self.image: X}, batch_size)[0]
 
+    def score_of(self, labels: tf.Tensor, name: str | None = None) -> tf.Tensor:
+        """Return the score of one class per image; the classifier's other columns take no part in it.
+
+        Parameters
+        ----------
+        labels : tensor of int32, shape (N,)
+            Classes in [0, 1000).
+        name : str, optional
+            The result's name in the graph.
+
+        Returns
+        -------
+        tensor of float32, shape (N,)
+        """
+        kernel, bias = self.variables["classifier/layer1/weights"], self.variables["classifier/layer1/bias"]
+        columns = tf.gather(kernel[0, 0], labels, axis=1)
+        convolution = tf.einsum("nhwc,cn->nhw", self.features, columns)
+        rectified = tf.nn.relu(convolution + tf.gather(bias, labels)[:, None, None])
+        return tf.reduce_mean(rectified, axis=[1, 2], name=name)
+
     def close(self) -> None:
         """Close the session that `pretrained` opened; one that was given stays open."""
         if self._owns_session:
@@ -233,14 +253,6 @@ class SqueezeNet:
         if index in _POOLS:
             return tf.nn.max_pool2d(x, ksize=3, strides=2, padding="VALID")
         return self._fire(x, f"features/layer{index}/fire")
-
-    def _label_score(self) -> tf.Tensor:
-        """Return the classifier's score for the label; the other 999 columns take no part, there or back."""
-        kernel, bias = self.variables["classifier/layer1/weights"], self.variables["classifier/layer1/bias"]
-        columns = tf.gather(kernel[0, 0], self.labels, axis=1)
-        convolution = tf.einsum("nhwc,cn->nhw", self.features, columns)
-        rectified = tf.nn.relu(convolution + tf.gather(bias, self.labels)[:, None, None])
-        return tf.reduce_mean(rectified, axis=[1, 2], name="label_score")
 
     def _fire(self, x: tf.Tensor, name: str) -> tf.Tensor:
         """Return a fire module: squeeze to few channels, expand by 1x1 and 3x3 side by side."""
