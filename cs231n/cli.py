@@ -49,6 +49,33 @@ class MethodName(str, Enum):
     occlusion = "occlusion"
 
 
+class LabelsName(str, Enum):
+    """Which class bulk attribution explains."""
+
+    given = "given"
+    predicted = "predicted"
+
+
+class DtypeName(str, Enum):
+    """How bulk attribution stores maps."""
+
+    float16 = "float16"
+    float32 = "float32"
+
+
+class PreprocessingName(str, Enum):
+    """How bulk attribution makes images of any size square."""
+
+    standard = "standard"
+    resize = "resize"
+
+
+# The gradient's map is the saliency map.
+BulkMethodName = Enum(
+    "BulkMethodName",
+    {name: name for name in ("saliency", *MethodName.__members__) if name != "gradient"},
+    type=str,
+)
 Preset = Enum("Preset", {name: name for name in PRESETS}, type=str)
 
 SourceOption = Annotated[
@@ -358,6 +385,97 @@ def visualize(
         ]
         plotting.save_animation([plotting.figure_pixels(figure) for figure in figures], gif)
         print(f"Wrote {gif}")
+
+
+@app.command()
+def attribute(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Images: a folder, an .npz file, or HDF5.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Argument(help="Folder for the maps.", show_default=False)] = None,
+    method: Annotated[BulkMethodName, typer.Option(help="How to attribute the score to the pixels.")] = (
+        BulkMethodName.saliency
+    ),
+    labels: Annotated[
+        LabelsName, typer.Option(help="Explain the source's labels, or the network's first choices.")
+    ] = LabelsName.given,
+    preprocessing: Annotated[
+        PreprocessingName,
+        typer.Option(help="standard: shorter side 256, then the middle 224; resize: distort to a square."),
+    ] = PreprocessingName.standard,
+    size: Annotated[int, typer.Option(min=31, help="Height and width of the maps, in pixels.")] = 224,
+    ground_truth: Annotated[
+        Path | None,
+        typer.Option(help="The validation set's labels, as a file.", show_default=False),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End at the first file that can't be read; else skip it.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per run of the network.")] = 8,
+    shard_size: Annotated[int, typer.Option(min=1, help="Images per file.")] = 1000,
+    dtype: Annotated[DtypeName, typer.Option(help="Of the maps in the files.")] = DtypeName.float16,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run ended.")] = False,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="A Dask scheduler's address, or local:N for N processes.", show_default=False),
+    ] = None,
+    weights: WeightsOption = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(help="Check the maps in this folder, and do nothing else.", show_default=False),
+    ] = None,
+) -> None:
+    """Compute maps of any number of images; what is killed goes on with --resume."""
+    if verify is not None:
+        if source is not None or out is not None:
+            raise ValueError(f"--verify {verify} takes neither a source nor another folder; leave them out.")
+        _verify(verify)
+        return
+    if source is None or out is None:
+        raise ValueError("Missing SOURCE or OUT; give the images and a folder for the maps.")
+
+    import time
+
+    start = time.monotonic()
+    from cs231n.bulk import Job, attribute
+
+    job = Job(
+        source=source,
+        out=str(out),
+        method=method.value,
+        labels=labels.value,
+        dtype=dtype.value,
+        preprocessing=preprocessing.value,
+        size=size,
+        ground_truth=None if ground_truth is None else str(ground_truth),
+        strict=strict,
+        weights=None if weights is None else str(weights),
+        batch_size=batch_size,
+        shard_size=shard_size,
+    )
+    maps = attribute(job, resume=resume, dask=dask)
+    for name, reason in maps.skipped:
+        print(f"Skipped {name}: {reason}")
+    print(
+        f"{out} is finished: {len(maps):,} maps in {maps.manifest.num_shards:,} files, {len(maps.skipped):,} "
+        f"images skipped; this run took {time.monotonic() - start:.0f} s"
+    )
+
+
+def _verify(out: Path) -> None:
+    """Print what is wrong with an output; exit code 0 only if it is finished and whole."""
+    from cs231n.progress import progress_bar
+    from cs231n.shards import read_manifest, verify
+
+    manifest = read_manifest(out)
+    with progress_bar(manifest.num_entries, "image", "checking") as bar:
+        problems = verify(out, bar.update)
+    for problem in problems:
+        print(problem)
+    print(f"{out}: {manifest.num_shards - len(problems):,} of {manifest.num_shards:,} files are whole")
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()
