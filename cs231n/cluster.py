@@ -24,7 +24,7 @@ except ImportError as error:
 
 from cs231n import session
 from cs231n.bulk import Computation, Job, Plan
-from cs231n.shards import Manifest, difference, read_manifest
+from cs231n.shards import Manifest, check_shard, difference, read_manifest
 
 _opening = threading.Lock()
 
@@ -56,7 +56,7 @@ def connect(address: str) -> Iterator[distributed.Client]:
                 cluster = distributed.LocalCluster(
                     n_workers=int(local[1]),
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    dashboard_address=":0",  # any port that is free
                     silence_logs=logging.CRITICAL,
                 )
                 stack.enter_context(cluster)
@@ -102,13 +102,14 @@ def write(
     try:
         for future in distributed.as_completed(futures):
             future.result()
+            future.release()  # else Dask has it done again when the worker dies later on
             advance(len(manifest.entries(shard_of[future.key])))
     except distributed.KilledWorker as error:
         raise ConnectionError(
             f"Several workers died of shard {shard_of[error.task]}, the last one at "
             f"{error.last_worker.address}; give each process 2 GB of memory, and run it again with --resume."
         ) from error
-    except (CancelledError, distributed.CommClosedError, TimeoutError) as error:
+    except (CancelledError, distributed.comm.CommClosedError, TimeoutError) as error:
         raise ConnectionError(
             "The connection to Dask's scheduler is lost; start it again and run the same command with "
             "--resume: the shards that are written stay."
@@ -119,7 +120,10 @@ def write(
 
 
 def _write_shard(shard: int, job: Job, manifest: Manifest) -> None:
-    """Write a shard, in a worker."""
+    """Write a shard, in a worker, unless another one that was taken for dead has written it."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        check_shard(job.out, manifest, shard)
+        return
     with _opening:
         computation = _computation(job, distributed.get_worker().state.nthreads)
     host = socket.gethostname()

@@ -97,7 +97,6 @@ def _attribute_until(connection, job, moment):
 
     The moments are the calls in the kit's modules of files and shards, in the main thread, from where the run
     looks at what is there.
-
     """
     passed = before = 0
 
