@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 
 try:
+    import dask
     import distributed
 except ImportError as error:
     raise ValueError(
@@ -52,15 +53,7 @@ def connect(address: str) -> Iterator[distributed.Client]:
     with contextlib.ExitStack() as stack:
         try:
             if local is not None:
-                # Workers that come and go are logged as errors; what matters of that reaches the client.
-                cluster = distributed.LocalCluster(
-                    n_workers=int(local[1]),
-                    threads_per_worker=1,
-                    dashboard_address=":0",  # any port that is free
-                    silence_logs=logging.CRITICAL,
-                )
-                stack.enter_context(cluster)
-                address = cluster.scheduler_address
+                address = stack.enter_context(_local_cluster(int(local[1]))).scheduler_address
             client = stack.enter_context(distributed.Client(address))
         except (OSError, ValueError, TimeoutError) as error:
             raise ConnectionError(
@@ -117,6 +110,18 @@ def write(
     finally:
         with contextlib.suppress(Exception):  # of what is finished, or of a scheduler that is gone
             client.cancel(futures)
+
+
+def _local_cluster(num_workers: int) -> distributed.LocalCluster:
+    """Return a cluster of processes of one thread each on this machine."""
+    # Dask has malloc return memory to the system at once; a network asks for the same amount again each time.
+    with dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}):
+        return distributed.LocalCluster(
+            n_workers=num_workers,
+            threads_per_worker=1,
+            dashboard_address=":0",  # any port that is free
+            silence_logs=logging.CRITICAL,  # what matters of workers' ends reaches the client
+        )
 
 
 def _write_shard(shard: int, job: Job, manifest: Manifest) -> None:
