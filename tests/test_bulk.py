@@ -281,3 +281,22 @@ def test_a_job_is_checked_when_it_is_made():
     ):
         with pytest.raises(ValueError, match=f"^{sentence}"):
             Job("images", "out", **changes)
+
+
+def test_the_command_says_what_is_missing_or_too_much(tmp_path):
+    """Without a source, or with one beside `--verify`: exit code 2 and one sentence, at once."""
+    for words, sentence in (
+        ([], "Missing SOURCE or OUT; "),
+        (["images", "--verify", "maps"], "--verify maps takes neither a source nor another folder; "),
+        (["--verify", "maps"], "There is no maps/manifest.json; "),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "cs231n", "attribute", *words],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(KIT.parent)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"Error: {sentence}")
+        assert done.stderr.count("\n") == 1
