@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,17 @@ class FoolingStep(NamedTuple):
     """The target's unnormalised score."""
     top_class: int
     """The class with the highest score."""
+
+
+class VisualizationStep(NamedTuple):
+    """One iteration of `class_visualization_steps`."""
+
+    image: np.ndarray
+    """The image after the iteration, float32, shape (1, 224, 224, 3)."""
+    score: float
+    """The class's unnormalised score before it."""
+    best: np.ndarray
+    """Of the images that iterations began with, the one with the highest regularised score."""
 
 
 def compute_saliency_maps(
@@ -150,6 +161,56 @@ def make_fooling_image(
     Szegedy et al.: Intriguing properties of neural networks. ICLR 2014, section 4. They minimise the
     change, this function only makes small ones.
     """
+    max_iterations = check_positive_integer(max_iterations, "max_iterations")
+    trace = []
+    with progress_bar(max_iterations, "step", "fooling") as bar:
+        for iteration, (image, scores) in enumerate(
+            fooling_steps(X, target_y, model, learning_rate, max_iterations, sess=sess)
+        ):
+            trace.append(FoolingStep(float(scores[target_y]), int(scores.argmax())))
+            if callback is not None:
+                callback(iteration, image.copy(), trace[-1].score)
+            bar.set_postfix(score=f"{trace[-1].score:.3g}", refresh=False)
+            bar.update(iteration - bar.n)
+    if trace[-1].top_class != target_y:
+        shortfall = (
+            f"after {iteration} steps; raise max_iterations or learning_rate"
+            if iteration == max_iterations
+            else "its score is 0 and has no gradient here; start from another image"
+        )
+        warnings.warn(f"The network does not say {target_y}: {shortfall}.", stacklevel=2)
+    return (image, trace) if return_trace else image
+
+
+def fooling_steps(
+    X: npt.ArrayLike,
+    target_y: int,
+    model: SqueezeNet,
+    learning_rate: float = 1,
+    max_iterations: int = 100,
+    *,
+    sess: tf.Session | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the images of `make_fooling_image` one by one: for loops that show them while they are made.
+
+    Parameters
+    ----------
+    X, target_y, model, learning_rate, max_iterations, sess
+        As for `make_fooling_image`.
+
+    Yields
+    ------
+    image : ndarray of float32, shape (1, H, W, 3)
+        The first equals `X`. The last is the first that the network takes for the target, or the image after
+        `max_iterations` steps, or one where the target's score has no gradient to follow.
+    scores : ndarray of float32, shape (1000,)
+        The unnormalised scores of the image.
+
+    Raises
+    ------
+    ValueError
+        As `make_fooling_image`, when the first image is asked for.
+    """
     X = check_images(X)
     if len(X) != 1:
         raise ValueError(f"X holds {len(X)} images; expected one: pass X[i:i+1].")
@@ -158,31 +219,14 @@ def make_fooling_image(
     learning_rate = check_positive_number(learning_rate, "learning_rate")
     max_iterations = check_positive_integer(max_iterations, "max_iterations")
     sess = session.choose_session(model.graph, sess, model.sess)
-    target_score = image_gradient(model, label_score)
-    fetches = [target_score.gradient, model.classifier]
-
-    trace, shortfall = [], None
-    with progress_bar(max_iterations, "step", "fooling") as bar:
-        for iteration in range(max_iterations + 1):
-            gradient, scores = session.run(sess, fetches, {model.image: X, model.labels: [target_y]})
-            trace.append(FoolingStep(float(scores[0, target_y]), int(scores[0].argmax())))
-            if callback is not None:
-                callback(iteration, X.copy(), trace[-1].score)
-            if trace[-1].top_class == target_y:
-                break
-            norm = np.linalg.norm(gradient)
-            if norm == 0:
-                shortfall = "its score is 0 and has no gradient here; start from another image"
-                break
-            if iteration == max_iterations:
-                shortfall = f"after {iteration} steps; raise max_iterations or learning_rate"
-                break
-            X = X + learning_rate * gradient / norm
-            bar.set_postfix(score=f"{trace[-1].score:.3g}", refresh=False)
-            bar.update()
-    if shortfall is not None:
-        warnings.warn(f"The network does not say {target_y}: {shortfall}.", stacklevel=2)
-    return (X, trace) if return_trace else X
+    fetches = [image_gradient(model, label_score).gradient, model.classifier]
+    for iteration in range(max_iterations + 1):
+        gradient, scores = session.run(sess, fetches, {model.image: X, model.labels: [target_y]})
+        yield X, scores[0]
+        norm = np.linalg.norm(gradient)
+        if iteration == max_iterations or scores[0].argmax() == target_y or norm == 0:
+            return
+        X = X + learning_rate * gradient / norm
 
 
 def create_class_visualization(
@@ -251,13 +295,68 @@ def create_class_visualization(
     Yosinski et al.: Understanding Neural Networks Through Deep Visualization. ICML workshop 2015,
     section 3, where the blur is one of four regularisers.
     """
+    num_iterations = check_positive_integer(num_iterations, "num_iterations")
+    show_every = check_positive_integer(show_every, "show_every")
+    steps = class_visualization_steps(
+        target_y,
+        model,
+        l2_reg=l2_reg,
+        learning_rate=learning_rate,
+        num_iterations=num_iterations,
+        blur_every=blur_every,
+        max_jitter=max_jitter,
+        seed=seed,
+        sess=sess,
+    )
+    step = None
+    try:
+        with progress_bar(num_iterations, "iteration", "class visualisation") as bar:
+            for t, step in enumerate(steps):
+                if callback is not None and (t == 0 or (t + 1) % show_every == 0 or t == num_iterations - 1):
+                    callback(t, step.image.copy(), step.score)
+                bar.set_postfix(score=f"{step.score:.3g}", refresh=False)
+                bar.update()
+    except KeyboardInterrupt:
+        if step is None:
+            raise
+        return step.best
+    return step.image
+
+
+def class_visualization_steps(
+    target_y: int,
+    model: SqueezeNet,
+    *,
+    l2_reg: float = 1e-3,
+    learning_rate: float = 25,
+    num_iterations: int = 100,
+    blur_every: int = 10,
+    max_jitter: int = 16,
+    seed: int | None = None,
+    sess: tf.Session | None = None,
+) -> Iterator[VisualizationStep]:
+    """Yield the iterations of `create_class_visualization` one by one.
+
+    Parameters
+    ----------
+    target_y, model, l2_reg, learning_rate, num_iterations, blur_every, max_jitter, seed, sess
+        As for `create_class_visualization`.
+
+    Yields
+    ------
+    VisualizationStep
+
+    Raises
+    ------
+    ValueError
+        As `create_class_visualization`, when the first iteration is asked for.
+    """
     target_y = check_label(target_y, "target_y")
     l2_reg = check_not_negative(l2_reg, "l2_reg")
     learning_rate = check_positive_number(learning_rate, "learning_rate")
     num_iterations = check_positive_integer(num_iterations, "num_iterations")
     blur_every = check_positive_integer(blur_every, "blur_every")
     max_jitter = check_not_negative_integer(max_jitter, "max_jitter")
-    show_every = check_positive_integer(show_every, "show_every")
     sess = session.choose_session(model.graph, sess, model.sess)
     class_score = image_gradient(model, label_score)
     fetches = [class_score.gradient, class_score.score]
@@ -266,26 +365,16 @@ def create_class_visualization(
 
     X = preprocess_image(255 * rng.rand(224, 224, 3))[None]
     best, best_objective = X, -np.inf
-    try:
-        with progress_bar(num_iterations, "iteration", "class visualisation") as bar:
-            for t in range(num_iterations):
-                down, right = rng.randint(-max_jitter, max_jitter + 1, 2)
-                jittered = np.roll(X, (down, right), axis=(1, 2))
-                gradient, scores = session.run(
-                    sess, fetches, {model.image: jittered, model.labels: [target_y]}
-                )
-                score = float(scores[0])
-                objective = score - l2_reg * float(np.vdot(X, X))
-                if objective > best_objective:
-                    best, best_objective = X, objective
-                jittered = jittered + learning_rate * (gradient - 2 * l2_reg * jittered)
-                X = np.clip(np.roll(jittered, (-down, -right), axis=(1, 2)), BLACK, WHITE)
-                if t % blur_every == 0:
-                    X = blur_image(X, sigma=0.5)
-                if callback is not None and (t == 0 or (t + 1) % show_every == 0 or t == num_iterations - 1):
-                    callback(t, X.copy(), score)
-                bar.set_postfix(score=f"{score:.3g}", refresh=False)
-                bar.update()
-    except KeyboardInterrupt:
-        return best
-    return X
+    for t in range(num_iterations):
+        down, right = rng.randint(-max_jitter, max_jitter + 1, 2)
+        jittered = np.roll(X, (down, right), axis=(1, 2))
+        gradient, scores = session.run(sess, fetches, {model.image: jittered, model.labels: [target_y]})
+        score = float(scores[0])
+        objective = score - l2_reg * float(np.vdot(X, X))
+        if objective > best_objective:
+            best, best_objective = X, objective
+        jittered = jittered + learning_rate * (gradient - 2 * l2_reg * jittered)
+        X = np.clip(np.roll(jittered, (-down, -right), axis=(1, 2)), BLACK, WHITE)
+        if t % blur_every == 0:
+            X = blur_image(X, sigma=0.5)
+        yield VisualizationStep(X, score, best)
