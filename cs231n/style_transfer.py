@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -237,6 +237,74 @@ def style_transfer(
         If an argument is not what is said above, an image can't be read, there is too little memory for its
         size (the sentence says how much it takes), or the loss overflows.
     """
+    num_iterations = check_positive_integer(num_iterations, "num_iterations")
+    steps = style_transfer_steps(
+        content_image,
+        style_image,
+        image_size,
+        style_size,
+        content_layer,
+        content_weight,
+        style_layers,
+        style_weights,
+        tv_weight,
+        init_random,
+        model=model,
+        sess=sess,
+        seed=seed,
+        num_iterations=num_iterations,
+    )
+    img = None
+    try:
+        with progress_bar(num_iterations, "step", "style transfer") as bar:
+            for step, (img, losses) in enumerate(steps):
+                if callback is not None:
+                    callback(step, img.copy(), losses)
+                bar.set_postfix(loss=f"{sum(losses):.3g}", refresh=False)
+                bar.update(step - bar.n)
+    except KeyboardInterrupt:
+        if img is None:
+            raise
+    return img
+
+
+def style_transfer_steps(
+    content_image: Picture,
+    style_image: Picture,
+    image_size: int,
+    style_size: int,
+    content_layer: int,
+    content_weight: float,
+    style_layers: Sequence[int],
+    style_weights: Sequence[float],
+    tv_weight: float,
+    init_random: bool = False,
+    *,
+    model: SqueezeNet,
+    sess: tf.Session | None = None,
+    seed: int | None = None,
+    num_iterations: int = NUM_ITERATIONS,
+) -> Iterator[tuple[np.ndarray, Losses]]:
+    """Yield the images of `style_transfer` one by one: for loops that show them while they are made.
+
+    Parameters
+    ----------
+    content_image, style_image, image_size, style_size, content_layer, content_weight, style_layers, \
+    style_weights, tv_weight, init_random, model, sess, seed, num_iterations
+        As for `style_transfer`.
+
+    Yields
+    ------
+    image : ndarray of float32, shape (1, H, W, 3)
+        After 0, 1, ..., `num_iterations` steps.
+    losses : Losses
+        Of this image.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `style_transfer`, when an image is asked for.
+    """
     content_layer, style_layers, style_weights = _check_terms(
         content_layer, content_weight, style_layers, style_weights, tv_weight
     )
@@ -256,23 +324,13 @@ def style_transfer(
     feed = loss.feed(sess, content, style, content_weight, style_weights, tv_weight)
     img = rng.random(content.shape, np.float32) if init_random else content
     adam = Adam(img.shape)
-    try:
-        with progress_bar(num_iterations, "step", "style transfer") as bar:
-            for step in range(num_iterations):
-                gradient, losses = loss(sess, img, feed)
-                if callback is not None:
-                    callback(step, img[:, :height, :width].copy(), losses)
-                if step < DECAY_STEP:
-                    img = np.clip(img - adam.step(gradient, INITIAL_LEARNING_RATE), -CLAMP, CLAMP)
-                else:
-                    img = img - adam.step(gradient, DECAYED_LEARNING_RATE)
-                bar.set_postfix(loss=f"{sum(losses):.3g}", refresh=False)
-                bar.update()
-        if callback is not None:
-            callback(num_iterations, img[:, :height, :width].copy(), loss(sess, img, feed)[1])
-    except KeyboardInterrupt:
-        pass  # whoever stops it wants the image as it is
-    return img[:, :height, :width].copy()
+    for step in range(num_iterations + 1):
+        gradient, losses = loss(sess, img, feed)
+        yield img[:, :height, :width].copy(), losses
+        if step < DECAY_STEP:
+            img = np.clip(img - adam.step(gradient, INITIAL_LEARNING_RATE), -CLAMP, CLAMP)
+        else:
+            img = img - adam.step(gradient, DECAYED_LEARNING_RATE)
 
 
 class Adam:
