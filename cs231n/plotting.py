@@ -357,14 +357,32 @@ def plot_fooling(
     largest = np.abs(levels).max(axis=(1, 2, 3))
     changes = [f"length {length:.3g}" for length in lengths]
     magnified = [f"at most {level:.2g} of 255 levels" for level in largest]
-    pictures = [deprocess_image(X), deprocess_image(fooling), _around_grey(levels)]
-    pictures.append(_around_grey(magnification * levels))
+    pictures = [deprocess_image(X), deprocess_image(fooling)]
+    pictures += [difference_pictures(X, fooling, factor) for factor in (1, magnification)]
     return image_grid(
         list(zip(*pictures, strict=True)),
         column_titles=["image", "fooling image", "difference", f"difference × {magnification:g}"],
         titles=list(zip(before, after, changes, magnified, strict=True)),
         fig=fig,
     )
+
+
+def difference_pictures(X: npt.ArrayLike, others: npt.ArrayLike, magnification: float = 1) -> np.ndarray:
+    """Return how images differ from others, as pictures in which no difference is mid-grey.
+
+    Parameters
+    ----------
+    X, others : array_like of float, shape (N, H, W, 3)
+        Preprocessed images. A channel that is greater in `others` is brighter than grey.
+    magnification : float
+        Factor of the difference, above 0; what is beyond black and white is clipped.
+
+    Returns
+    -------
+    ndarray of uint8, shape (N, H, W, 3)
+    """
+    levels = (np.asarray(others) - np.asarray(X)) * SQUEEZENET_STD * 255
+    return np.rint(np.clip(127.5 + magnification * levels, 0, 255)).astype(np.uint8)
 
 
 def plot_methods(
@@ -588,12 +606,10 @@ def save_animation(
 
     Parameters
     ----------
-    frames : array_like of uint8, shape (N, H, W, 3)
-        Raw images.
+    frames, frame_seconds, last_seconds
+        As for `animation_bytes`.
     path : path
         A GIF file.
-    frame_seconds, last_seconds : float
-        How long each frame and the last one stay, above 0.
 
     Raises
     ------
@@ -602,15 +618,34 @@ def save_animation(
     OSError
         If the file can't be written.
     """
-    frames = [Image.fromarray(frame) for frame in check_raw_images(frames, "frames")]
     path = check_animation_path(path)
+    content = animation_bytes(frames, frame_seconds, last_seconds)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def animation_bytes(frames: npt.ArrayLike, frame_seconds: float = 0.2, last_seconds: float = 2) -> bytes:
+    """Return the content of a GIF file that shows pictures one after the other, over and over.
+
+    Parameters
+    ----------
+    frames : array_like of uint8, shape (N, H, W, 3)
+        Raw images.
+    frame_seconds, last_seconds : float
+        How long each frame and the last one stay, above 0.
+
+    Raises
+    ------
+    ValueError
+        If one of the arguments is not what is said above.
+    """
+    frames = [Image.fromarray(frame) for frame in check_raw_images(frames, "frames")]
     frame_seconds = check_positive_number(frame_seconds, "frame_seconds")
     last_seconds = check_positive_number(last_seconds, "last_seconds")
     durations = [*[1000 * frame_seconds] * (len(frames) - 1), 1000 * last_seconds]  # milliseconds
-    with whole_file(path) as temporary:
-        frames[0].save(
-            temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
-        )
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return file.getvalue()
 
 
 class _NotebookFigure(Figure):
@@ -855,11 +890,6 @@ def _percent(probability: float) -> str:
     else:
         text = "< 1 %" if probability < 0.005 else f"{100 * probability:.0f} %"
     return text.replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _around_grey(levels: np.ndarray) -> np.ndarray:
-    """Return differences, in levels of a raw image, as raw images in which zero is mid-grey."""
-    return np.rint(np.clip(127.5 + levels, 0, 255)).astype(np.uint8)
 
 
 def _check_maps(maps: npt.ArrayLike) -> np.ndarray:
