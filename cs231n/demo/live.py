@@ -1,0 +1,130 @@
+"""Runs that are shown step by step while they are made: start, stop, back through the steps, save."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+
+import gradio as gr
+from gradio.components import Component
+
+from cs231n.demo.markup import data_uri
+from cs231n.demo.recording import Recording
+from cs231n.demo.words import in_words
+
+MAX_RUNS = 32
+"""Runs that are kept to go back through: of the visitors who started one last. A run takes up to 10 MB."""
+
+DOWNLOAD = """async (uri, name) => {
+    if (!uri) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await (await fetch(uri)).blob());
+    link.download = name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+}"""
+"""The page's side of saving: the browser makes a file of a data URI, and the server has none to keep."""
+
+
+class Shelf:
+    """The runs of all visitors, by visitor and tab; the oldest make room for new ones."""
+
+    def __init__(self) -> None:
+        self._runs: OrderedDict[tuple[str, str], Recording] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def put(self, visitor: str, tab: str, recording: Recording) -> None:
+        """Keep a run in place of the visitor's last one in this tab."""
+        with self._lock:
+            self._runs[visitor, tab] = recording
+            self._runs.move_to_end((visitor, tab))
+            while len(self._runs) > MAX_RUNS:
+                self._runs.popitem(last=False)
+
+    def get(self, visitor: str, tab: str) -> Recording:
+        """Return a visitor's run, or raise ValueError with a sentence if it is not kept."""
+        with self._lock:
+            recording = self._runs.get((visitor, tab))
+        if recording is None or not recording.frames:
+            raise ValueError("There is no run to show; press Start.")
+        return recording
+
+    def forget(self, visitor: str) -> None:
+        """Drop all runs of a visitor who has left."""
+        with self._lock:
+            for key in [key for key in self._runs if key[0] == visitor]:
+                del self._runs[key]
+
+
+class Stage:
+    """The part of a tab in which a run is shown.
+
+    Build it in two places of a layout: `controls` makes the buttons, `view` the pictures.
+    """
+
+    def __init__(self, shelf: Shelf, tab: str, invitation: str) -> None:
+        self.shelf, self.tab, self.invitation = shelf, tab, invitation
+
+    def controls(self) -> None:
+        """Build the buttons."""
+        with gr.Row(elem_classes="buttons"):
+            self.start = gr.Button(
+                "Start", variant="primary", elem_id=f"start-{self.tab}", size="md", min_width=80
+            )
+            self.stop = gr.Button("Stop", variant="stop", size="md", min_width=80)
+            self.save = gr.Button("Save GIF", size="md", min_width=80)
+
+    def view(self) -> None:
+        """Build the pictures and the slider."""
+        self.pictures = gr.HTML(f'<div class="stage"><p class="said">{self.invitation}</p></div>')
+        self.back = gr.Slider(0, 1, 0, step=1, label="Back through the steps", interactive=False)
+        self.file = gr.Textbox(visible="hidden")
+        self.file_name = gr.Textbox(f"{self.tab}.gif", visible="hidden")
+
+    def connect(self, record: Callable[..., Iterator[Recording]], inputs: Sequence[Component]) -> None:
+        """Connect all of them.
+
+        Parameters
+        ----------
+        record : function of the inputs' values
+            Yields the same recording after each frame that it got; ends by itself.
+        inputs : sequence of Component
+        """
+
+        def run(request: gr.Request, *values: object) -> Iterator[str]:
+            with in_words():
+                for recording in record(*values):
+                    self.shelf.put(request.session_hash, self.tab, recording)
+                    yield recording.html(recording.last)
+
+        started = self.start.click(
+            run, inputs, self.pictures, concurrency_limit=2, concurrency_id="runs", show_progress="minimal"
+        )
+        quiet = {"concurrency_id": "look", "show_progress": "hidden"}
+        started.then(self._settle, None, self.back, **quiet)
+        self.stop.click(self._settle, None, self.back, cancels=[started], **quiet)
+        self.back.input(self._show, self.back, self.pictures, trigger_mode="always_last", **quiet)
+        saved = self.save.click(self._gif, None, self.file, concurrency_id="look", show_progress="minimal")
+        saved.success(None, [self.file, self.file_name], None, js=DOWNLOAD)
+
+    def _settle(self, request: gr.Request) -> dict:
+        """Give the slider the steps that there are."""
+        try:
+            last = self.shelf.get(request.session_hash, self.tab).last
+        except ValueError:
+            return gr.skip()
+        return gr.update(maximum=max(last, 1), value=last, interactive=last > 0)
+
+    def _show(self, step: float, request: gr.Request) -> str:
+        with in_words():
+            recording = self.shelf.get(request.session_hash, self.tab)
+        return recording.html(min(max(int(step), 0), recording.last))
+
+    def _gif(self, request: gr.Request) -> str:
+        with in_words():
+            recording = self.shelf.get(request.session_hash, self.tab)
+        return data_uri(recording.gif(), "image/gif")
