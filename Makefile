@@ -8,19 +8,23 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 export CS231N_DATASETS ?= $(CURDIR)/datasets
 KIT := .venv/.installed
 LAB := .venv/.installed-notebook
+DEMO := .venv/.installed-demo
 DEV := .venv/.installed-dev
 BENCH := .venv-bench/.installed
 NOTEBOOK := notebooks/NetworkVisualization-TensorFlow.ipynb
 RUN := .venv/bin/python
 RUN_BENCH := .venv-bench/bin/python
 
-.PHONY: help saliency notebook submission notebooks test test-fast lint bench weights images clean
+.PHONY: help saliency demo notebook submission notebooks test test-fast lint bench weights images clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 saliency: $(KIT) weights images ## write saliency.png: photographs and their saliency maps
 	@$(RUN) -m cs231n saliency
+
+demo: $(DEMO) weights images ## show in the browser, live, what the network sees
+	@$(RUN) -m cs231n demo
 
 notebook: $(LAB) weights images ## open the assignment in JupyterLab
 	@$(RUN) -m jupyterlab $(NOTEBOOK)
@@ -71,10 +75,15 @@ $(LAB): pyproject.toml | $(KIT)
 	@$(RUN) -m pip install --quiet -e '.[notebook]'
 	@touch $@ $(KIT)
 
+$(DEMO): pyproject.toml | $(KIT)
+	@echo "Installing Gradio into .venv (once)"
+	@$(RUN) -m pip install --quiet -e '.[demo]'
+	@touch $@ $(KIT)
+
 $(DEV): pyproject.toml | $(KIT)
 	@echo "Installing what the tests need into .venv (once)"
 	@$(RUN) -m pip install --quiet -e '.[dev]'
-	@touch $@ $(LAB) $(KIT)
+	@touch $@ $(LAB) $(DEMO) $(KIT)
 
 # In an environment of its own: PyTorch is large, and nothing else of the project needs it.
 $(BENCH): pyproject.toml | .venv-bench/bin/python

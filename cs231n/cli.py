@@ -479,6 +479,24 @@ def _verify(out: Path) -> None:
 
 
 @app.command()
+def demo(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+    weights: WeightsOption = None,
+) -> None:
+    """Show in the browser, live, what the network sees; Ctrl-C ends it."""
+    try:
+        from cs231n.demo import server
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise ValueError(
+            "The demo needs Gradio, which is not installed; run `python -m pip install -e '.[demo]'`."
+        ) from error
+    server.serve(host, port, weights)
+
+
+@app.command()
 def weights(
     path: Annotated[
         Path | None,

@@ -7,6 +7,7 @@ map right; each can show it wrong. Maps are of shape (N, H, W), as `attribution.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -177,8 +178,10 @@ def randomized_models(
     rng = np.random.default_rng(check_not_negative_integer(seed, "seed"))
     weights = session.run(session.choose_session(model.graph, sess, model.sess), model.variables, {})
     graph = tf.Graph()
-    with tf.Session(graph=graph) as own_session:
-        copy = SqueezeNet(sess=own_session)
+    # Not `with tf.Session`: that is the default session of one thread, and each step may be another one's.
+    with contextlib.closing(tf.Session(graph=graph)) as own_session:
+        with graph.as_default():
+            copy = SqueezeNet(sess=own_session)
         for layer in LAYERS:
             for name in (name for name in weights if name.startswith(f"{layer}/")):
                 weights[name] = _initial_value(rng, weights[name].shape)
