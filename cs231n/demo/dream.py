@@ -38,11 +38,11 @@ def build(model: SqueezeNet, shelf: Shelf) -> None:
             stage.controls()
             with gr.Row():
                 steps = gr.Slider(10, MAX_STEPS, 100, step=10, label="Steps", min_width=140)
-                learning_rate = gr.Slider(5, 50, 25, step=5, label="Learning rate", min_width=140)
+                learning_rate = gr.Slider(5, 50, 25, step=5, label="Step size", min_width=140)
             with gr.Row():
-                l2_reg = gr.Slider(0, 0.01, 0.001, step=0.0005, label="Penalty on size", min_width=140)
-                blur_every = gr.Slider(1, 50, 10, step=1, label="Steps between blurs", min_width=140)
-            max_jitter = gr.Slider(0, 32, 16, step=1, label="Random shift, pixels", min_width=140)
+                l2_reg = gr.Slider(0, 0.01, 0.001, step=0.0005, label="Penalty", min_width=140)
+                blur_every = gr.Slider(1, 50, 10, step=1, label="Blur every", min_width=140)
+            max_jitter = gr.Slider(0, 32, 16, step=1, label="Jitter, pixels", min_width=140)
         with gr.Column(scale=7, min_width=320, elem_classes="single"):
             stage.view()
     inputs = [target, steps, learning_rate, l2_reg, blur_every, max_jitter]

@@ -63,14 +63,14 @@ class Shelf:
 class Stage:
     """The part of a tab in which a run is shown.
 
-    Build it in two places of a layout: `controls` makes the buttons, `view` the pictures.
+    Build it in two places of a layout: `controls` makes what steers it, `view` the pictures.
     """
 
     def __init__(self, shelf: Shelf, tab: str, invitation: str) -> None:
         self.shelf, self.tab, self.invitation = shelf, tab, invitation
 
     def controls(self) -> None:
-        """Build the buttons."""
+        """Build the buttons and the slider."""
         with gr.Row(elem_classes="buttons"):
             self.start = gr.Button(
                 "Start", variant="primary", elem_id=f"start-{self.tab}", size="md", min_width=80
@@ -78,10 +78,11 @@ class Stage:
             self.stop = gr.Button("Stop", variant="stop", size="md", min_width=80)
             self.save = gr.Button("Save GIF", size="md", min_width=80)
 
-    def view(self) -> None:
-        """Build the pictures and the slider."""
-        self.pictures = gr.HTML(f'<div class="stage"><p class="said">{self.invitation}</p></div>')
         self.back = gr.Slider(0, 1, 0, step=1, label="Back through the steps", interactive=False)
+
+    def view(self) -> None:
+        """Build the pictures."""
+        self.pictures = gr.HTML(f'<div class="stage"><p class="said">{self.invitation}</p></div>')
         self.file = gr.Textbox(visible="hidden")
         self.file_name = gr.Textbox(f"{self.tab}.gif", visible="hidden")
 

@@ -76,8 +76,13 @@ class Look:
         for changed in (self.method.input, self.strength.input, self.other_label.input):
             changed(self.show, inputs, outputs, trigger_mode="always_last", **settings)
         self.other_method.input(self.show, inputs, outputs, **settings)
-        self.comparison.input(_visibility, self.comparison, [self.other_label, self.other_method], **settings)
-        self.comparison.input(self.show, inputs, outputs, **settings)
+        compared = self.comparison.input(
+            self._compare,
+            [photograph, self.label, self.comparison],
+            [self.other_label, self.other_method],
+            **settings,
+        )
+        compared.success(self.show, inputs, outputs, **settings)
         saved = self.save.click(self._png, inputs, self.file, **settings)
         saved.success(None, [self.file, self.file_name], None, js=DOWNLOAD)
         return self._show_first, [photograph, *choice], outputs
@@ -134,6 +139,14 @@ class Look:
         label = event._data.get("label") if isinstance(event._data, dict) else None
         return self.show(photograph, label, *choice)
 
+    def _compare(self, photograph: Photograph, label: int, comparison: str) -> tuple[dict, dict]:
+        """Show the control that is needed; the second class begins as the best guess besides the first."""
+        other = next(guess for guess, _, _ in self.guesses(photograph) if guess != label)
+        return (
+            gr.update(visible=comparison == CLASSES, value=other),
+            gr.update(visible=comparison == METHODS_TOO),
+        )
+
     def _show_first(self, photograph: Photograph, *choice: object) -> tuple:
         return self.show(photograph, None, *choice)
 
@@ -171,10 +184,6 @@ def place(map_: np.ndarray) -> str:
     down = "upper" if row < 0.42 else "lower" if row > 0.58 else ""
     across = "left" if column < 0.42 else "right" if column > 0.58 else ""
     return f"at the {down} {across}".replace("  ", " ").rstrip() if down or across else "around the centre"
-
-
-def _visibility(comparison: str) -> tuple[dict, dict]:
-    return gr.update(visible=comparison == CLASSES), gr.update(visible=comparison == METHODS_TOO)
 
 
 # The markup is made anew with each answer, so the button that had the keyboard's focus must get it back.

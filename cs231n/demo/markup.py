@@ -123,7 +123,7 @@ def curves(lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, 
         sample = f'<svg viewBox="0 0 36 8" aria-hidden="true"><path d="M0 4H36" class="line" {style}/></svg>'
         legend.append(f"<span>{sample}{escape(name)}</span>")
     ticks = "".join(
-        f'<text x="{_LEFT - 8}" y="{y(value) + 6:.1f}" text-anchor="end">{value:.2g}</text>'
+        f'<text x="{_LEFT - 8}" y="{y(value) + 6:.1f}" text-anchor="end">{_short(value)}</text>'
         for value in {low, 0.0, high}
         if value in (low, high) or y(low) - y(value) > _LINE
     )
@@ -146,3 +146,8 @@ def curves(lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, 
         f'<svg viewBox="0 0 {_CHART_WIDTH} {_CHART_HEIGHT}" role="img" aria-label="{alt}">'
         f"{axes}{ticks}{''.join(drawn)}</svg></div>"
     )
+
+
+def _short(value: float) -> str:
+    """Return a number in three digits, with a minus sign and no hyphen."""
+    return f"{value:.3g}".replace("-", "−")
