@@ -1,8 +1,11 @@
 """The command line, run as a process: what it prints, what it writes, how it ends."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import h5py
@@ -52,7 +55,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    commands = ("saliency", "fool", "visualize", "style", "download", "weights")
+    commands = ("saliency", "fool", "visualize", "style", "demo", "download", "weights")
     assert all(command in done.stdout for command in commands)
 
 
@@ -282,6 +285,43 @@ def test_help_of_style_names_the_kits_pictures(tmp_path):
     """Whatever picture the kit has, `style --help` names it."""
     shown = run("style", "--help", cwd=tmp_path, COLUMNS="200").stdout
     assert all(name in shown for name in PICTURES)
+
+
+def test_demo_without_gradio_says_what_to_install(tmp_path):
+    """Where the extra is not installed, one sentence names the command that installs it."""
+    code = (
+        "import sys; sys.modules['gradio'] = None; sys.argv = ['cs231n', 'demo']\n"
+        "from cs231n.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert_refused(done, "python -m pip install -e '.[demo]'", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
+def test_demo_serves_until_ctrl_c(tmp_path):
+    """It prints its address, answers there, writes no file, and Ctrl-C ends it without a trace."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    places = {"PYTHONPATH": str(ROOT), "CS231N_DATASETS": str(datasets_dir()), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "cs231n", "demo", "--port", str(port)]
+    with subprocess.Popen(
+        command, env=os.environ | places, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert f"http://127.0.0.1:{port}/" in process.stdout.readline()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as response:
+            assert b"What does the network see?" in response.read()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_all_methods_can_be_asked_for():

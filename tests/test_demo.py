@@ -1,6 +1,7 @@
 """The demo, used as a teacher would in a browser, as many visitors would at once, and as nobody should."""
 
 import base64
+import contextlib
 import http.client
 import io
 import json
@@ -11,6 +12,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import which
+from types import SimpleNamespace
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -412,9 +415,10 @@ def test_dream_grows_until_stopped(page, monkeypatch):
 
 @needs_browser
 @pytest.mark.slow
-def test_work_ends_when_the_visitor_leaves(page, app, monkeypatch):
+def test_work_ends_when_the_visitor_leaves(page, monkeypatch):
     """A closed page's run ends before its last step, and its frames are dropped."""
-    ended = watch_the_end(monkeypatch)
+    ended, forgotten, forget = watch_the_end(monkeypatch), threading.Event(), Shelf.forget
+    monkeypatch.setattr(Shelf, "forget", lambda *arguments: forget(*arguments) or forgotten.set())
     panel = open_tab(page, "Dream")
     panel.get_by_role("slider", name="range slider for Steps", exact=True).press("End")
     panel.get_by_role("button", name="Start").click()
@@ -422,6 +426,35 @@ def test_work_ends_when_the_visitor_leaves(page, app, monkeypatch):
     page.close()
     assert ended.wait(20)
     assert ended.steps < 200
+    assert forgotten.wait(20)
+
+
+@needs_browser
+@pytest.mark.slow
+def test_who_waits_sees_the_place_in_the_queue(browser, page, address, monkeypatch):
+    """Two runs go on at once; the third visitor is told to be first of one in the queue, then gets a turn."""
+    finish, steps = threading.Event(), dream.class_visualization_steps
+
+    def held(*arguments, **keywords):
+        for step in steps(*arguments, **keywords):
+            yield step
+            finish.wait(30)
+
+    monkeypatch.setattr(dream, "class_visualization_steps", held)
+    others = [browser.new_context() for _ in range(2)]
+    for one in [context.new_page() for context in others]:
+        one.goto(address)
+        panel = open_tab(one, "Dream")
+        panel.get_by_role("slider", name="range slider for Steps", exact=True).press("Home")
+        panel.get_by_role("button", name="Start").click()
+        expect(panel.locator(".said")).to_have_text(re.compile("Step 1 of"))
+    panel = open_tab(page, "Dream")
+    panel.get_by_role("button", name="Start").click()
+    expect(panel.get_by_text(re.compile("queue: 1/1")).filter(visible=True).first).to_be_visible()
+    finish.set()
+    expect(panel.locator(".said")).to_have_text(re.compile(r"Step \d+ of"))
+    for context in others:
+        context.close()
 
 
 def watch_the_end(monkeypatch):
@@ -615,6 +648,18 @@ def test_the_browser_is_told_to_ask_nobody_else(address):
     assert "default-src 'self'" in headers["Content-Security-Policy"]
     assert "http" not in headers["Content-Security-Policy"]
     assert b"fonts.googleapis" not in content
+
+
+def test_teacher_is_warned_when_others_can_come_in(monkeypatch, capsys):
+    """On an address that is not loopback, one line of warning; on loopback, the demo's address alone."""
+    running = contextlib.nullcontext(SimpleNamespace(local_url="http://here/"))
+    monkeypatch.setattr(server.SqueezeNet, "pretrained", lambda weights: contextlib.nullcontext())
+    monkeypatch.setattr(server, "running", lambda model, host, port: running)
+    monkeypatch.setattr(server.time, "sleep", Mock(side_effect=KeyboardInterrupt))
+    server.serve("127.0.0.1", 7860)
+    assert capsys.readouterr().out == "The demo is at http://here/ (Ctrl-C ends it)\n"
+    server.serve("0.0.0.0", 7860)
+    assert capsys.readouterr().out.startswith("Warning: on 0.0.0.0 everyone in the network can use the demo")
 
 
 @pytest.mark.slow

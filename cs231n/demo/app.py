@@ -46,5 +46,4 @@ def build_app(model: SqueezeNet, X: np.ndarray, y: np.ndarray) -> gr.Blocks:
             shelf.forget(request.session_hash)
 
         app.unload(leave)
-    app.shelf = shelf
     return app

@@ -102,9 +102,7 @@ class Stage:
                     self.shelf.put(request.session_hash, self.tab, recording)
                     yield recording.html(recording.last)
 
-        started = self.start.click(
-            run, inputs, self.pictures, concurrency_limit=2, concurrency_id="runs", show_progress="minimal"
-        )
+        started = self.start.click(run, inputs, self.pictures, concurrency_limit=2, concurrency_id="runs")
         quiet = {"concurrency_id": "look", "show_progress": "hidden"}
         started.then(self._settle, None, self.back, **quiet)
         self.stop.click(self._settle, None, self.back, cancels=[started], **quiet)

@@ -11,9 +11,6 @@ import numpy as np
 from cs231n.demo import markup
 from cs231n.plotting import animation_bytes
 
-MAX_STEPS = 200
-"""Steps of a run at most: it ends by itself, whoever started it."""
-
 _MAX_ANIMATION_FRAMES = 50
 
 

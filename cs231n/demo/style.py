@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 
 import gradio as gr
+import numpy as np
 
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.demo.live import Shelf, Stage
@@ -69,5 +70,5 @@ def record(model: SqueezeNet, photograph: Photograph, drawing: str, preset: str)
 
 
 @functools.cache
-def _drawing(name: str):
+def _drawing(name: str) -> np.ndarray:
     return PICTURES[name]()
