@@ -506,14 +506,17 @@ def test_style_shows_its_steps(page):
 
 @needs_browser
 @pytest.mark.slow
-def test_phone_needs_no_scrolling_sideways(browser, address):
-    """On a narrow screen everything is below each other, in each tab."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+def test_phone_needs_no_scrolling_sideways_and_is_light(browser, address):
+    """On a narrow screen everything is below each other, in each tab; dark on white even in dark mode."""
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    context = browser.new_context(**phone, color_scheme="dark")
     page = context.new_page()
     page.goto(address)
     for name in ("Look", "Fool", "Dream", "Believe?", "Style"):
         open_tab(page, name)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    expect(page.locator("body")).not_to_have_class(re.compile("dark"))
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     context.close()
 
 

@@ -19,7 +19,7 @@ from cs231n.validation import check_label
 
 TEXT = (
     "Starting from noise, each step changes the picture so that the score of the class rises: what appears "
-    "is what the network looks for. The controls below hold back glaring and grainy pixels."
+    "is what the network looks for. The penalty, blur and jitter hold back glaring and grainy pixels."
 )
 
 TARANTULA = 76
@@ -36,15 +36,14 @@ def build(model: SqueezeNet, shelf: Shelf) -> None:
                 class_choices(), value=TARANTULA, label="Class (type to search)", elem_id="dreamt"
             )
             stage.controls()
-            with gr.Row():
-                steps = gr.Slider(10, MAX_STEPS, 100, step=10, label="Steps", min_width=140)
-                learning_rate = gr.Slider(5, 50, 25, step=5, label="Step size", min_width=140)
-            with gr.Row():
-                l2_reg = gr.Slider(0, 0.01, 0.001, step=0.0005, label="Penalty", min_width=140)
-                blur_every = gr.Slider(1, 50, 10, step=1, label="Blur every", min_width=140)
-            max_jitter = gr.Slider(0, 32, 16, step=1, label="Jitter, pixels", min_width=140)
         with gr.Column(scale=7, min_width=320, elem_classes="single"):
             stage.view()
+            with gr.Row():
+                steps = gr.Slider(10, MAX_STEPS, 100, step=10, label="Steps", min_width=150)
+                learning_rate = gr.Slider(5, 50, 25, step=5, label="Step size", min_width=150)
+                l2_reg = gr.Slider(0, 0.01, 0.001, step=0.0005, label="Penalty", min_width=150)
+                blur_every = gr.Slider(1, 50, 10, step=1, label="Blur every", min_width=150)
+                max_jitter = gr.Slider(0, 32, 16, step=1, label="Jitter", min_width=150)
     inputs = [target, steps, learning_rate, l2_reg, blur_every, max_jitter]
     stage.connect(functools.partial(record, model), inputs)
 

@@ -102,7 +102,9 @@ def curves(lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, 
     """
     steps = max(map(len, lines.values()))
     known = [v for values in lines.values() for v in values if np.isfinite(v)] or [0.0]
-    low, high = min(0.0, *known), max(*known, 0.0)
+    low, high = min(known), max(known)
+    if low > 0 and low < high / 2:
+        low = 0.0
     high = high if high > low else low + 1
     plot_width, plot_height = _CHART_WIDTH - _LEFT - _RIGHT, _CHART_HEIGHT - _TOP - _BOTTOM
 
@@ -125,7 +127,7 @@ def curves(lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, 
     ticks = "".join(
         f'<text x="{_LEFT - 8}" y="{y(value) + 6:.1f}" text-anchor="end">{_short(value)}</text>'
         for value in {low, 0.0, high}
-        if value in (low, high) or y(low) - y(value) > _LINE
+        if value in (low, high) or (value < high and y(low) - y(value) > _LINE)
     )
     last = steps - 1
     ticks += f'<text x="{_LEFT}" y="{_CHART_HEIGHT - 16}" text-anchor="middle">0</text>'

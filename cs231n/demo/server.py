@@ -26,8 +26,10 @@ _MAX_SESSIONS = 300
 # Light in a lecture room, whatever the computer's own setting is. And who types into a list, to search it,
 # means to replace what is there; Gradio would append.
 _HEAD = """<script>
-new MutationObserver(() => document.body?.classList.remove("dark"))
-  .observe(document.documentElement, { attributes: true, subtree: true, attributeFilter: ["class"] });
+const lighten = () => document.body?.classList.contains("dark") && document.body.classList.remove("dark");
+new MutationObserver(lighten).observe(document.documentElement, {
+  attributes: true, subtree: true, attributeFilter: ["class"],
+});
 for (const kind of ["focusin", "click"]) {
   document.addEventListener(kind, ({ target }) => target.matches("[role=combobox]") && target.select());
 }

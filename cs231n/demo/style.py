@@ -64,7 +64,7 @@ def record(model: SqueezeNet, photograph: Photograph, drawing: str, preset: str)
             caption=f"After {step} steps",
         )
         text = f"Step {step} of {NUM_ITERATIONS}: the loss is {sum(losses):,.0f}."
-        logarithms = tuple(math.log10(loss) if loss > 1 else 0.0 for loss in losses)
+        logarithms = tuple(math.log10(loss) if loss > 0 else math.nan for loss in losses)
         recording.frames.append(Frame((picture, shown), logarithms, text))
         yield recording
 
