@@ -121,7 +121,10 @@ def _theme() -> gr.themes.Base:
         font=fonts,
         font_mono=["ui-monospace", "monospace"],
     ).set(
+        body_background_fill="#ffffff",
+        body_background_fill_dark="#ffffff",  # before the page's script has run
         body_text_color="#111111",
+        body_text_color_dark="#111111",
         block_title_text_color="#111111",
         block_label_text_color="#111111",
         block_info_text_color="#333333",
