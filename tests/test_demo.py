@@ -26,7 +26,7 @@ from benchmarks.demo import Visitor
 from cs231n.data_utils import class_names
 from cs231n.demo import dream, server
 from cs231n.demo.guard import MAX_BODY
-from cs231n.demo.live import MAX_RUNS, Shelf
+from cs231n.demo.live import AT_ONCE, MAX_RUNS, Shelf
 from cs231n.demo.look import place
 from cs231n.demo.markup import Picture, curves
 from cs231n.demo.photographs import MAX_MEGABYTES, read_data_uri
@@ -431,30 +431,25 @@ def test_work_ends_when_the_visitor_leaves(page, monkeypatch):
 
 @needs_browser
 @pytest.mark.slow
-def test_who_waits_sees_the_place_in_the_queue(browser, page, address, monkeypatch):
-    """Two runs go on at once; the third visitor is told to be first of one in the queue, then gets a turn."""
-    finish, steps = threading.Event(), dream.class_visualization_steps
+def test_who_waits_sees_the_place_in_the_queue(page, address, monkeypatch):
+    """Four runs go on at once; the next visitor is told to be first of one in the queue, then gets a turn."""
+    begun, finish, steps = threading.Semaphore(0), threading.Event(), dream.class_visualization_steps
 
     def held(*arguments, **keywords):
-        for step in steps(*arguments, **keywords):
-            yield step
-            finish.wait(30)
+        begun.release()
+        finish.wait(30)
+        return steps(*arguments, **{**keywords, "num_iterations": 3})
 
     monkeypatch.setattr(dream, "class_visualization_steps", held)
-    others = [browser.new_context() for _ in range(2)]
-    for one in [context.new_page() for context in others]:
-        one.goto(address)
-        panel = open_tab(one, "Dream")
-        panel.get_by_role("slider", name="range slider for Steps", exact=True).press("Home")
+    with ThreadPoolExecutor(AT_ONCE) as others:
+        for _ in range(AT_ONCE):
+            others.submit(Visitor(address).trigger, "start-dream", "click")
+        assert all(begun.acquire(timeout=20) for _ in range(AT_ONCE))
+        panel = open_tab(page, "Dream")
         panel.get_by_role("button", name="Start").click()
-        expect(panel.locator(".said")).to_have_text(re.compile("Step 1 of"))
-    panel = open_tab(page, "Dream")
-    panel.get_by_role("button", name="Start").click()
-    expect(panel.get_by_text(re.compile("queue: 1/1")).filter(visible=True).first).to_be_visible()
-    finish.set()
-    expect(panel.locator(".said")).to_have_text(re.compile(r"Step \d+ of"))
-    for context in others:
-        context.close()
+        expect(panel.get_by_text(re.compile("queue: 1/1")).filter(visible=True).first).to_be_visible()
+        finish.set()
+        expect(panel.locator(".said")).to_have_text(re.compile(r"Step 3 of"))
 
 
 def watch_the_end(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,6 +16,12 @@ from cs231n.demo.words import in_words
 
 MAX_RUNS = 32
 """Runs that are kept to go back through: of the visitors who started one last. A run takes up to 10 MB."""
+
+AT_ONCE = 4
+"""Runs that go on at once; who starts another waits for one of them to end."""
+
+FRAME_SECONDS = 0.08
+"""Least time between two steps shown: eyes can follow, and a room's network, too."""
 
 DOWNLOAD = """async (uri, name) => {
     if (!uri) return;
@@ -98,11 +105,16 @@ class Stage:
 
         def run(request: gr.Request, *values: object) -> Iterator[str]:
             with in_words():
+                due = time.monotonic()
                 for recording in record(*values):
                     self.shelf.put(request.session_hash, self.tab, recording)
+                    time.sleep(max(due - time.monotonic(), 0))
+                    due = time.monotonic() + FRAME_SECONDS
                     yield recording.html(recording.last)
 
-        started = self.start.click(run, inputs, self.pictures, concurrency_limit=2, concurrency_id="runs")
+        started = self.start.click(
+            run, inputs, self.pictures, concurrency_limit=AT_ONCE, concurrency_id="runs"
+        )
         quiet = {"concurrency_id": "look", "show_progress": "hidden"}
         started.then(self._settle, None, self.back, **quiet)
         self.stop.click(self._settle, None, self.back, cancels=[started], **quiet)
