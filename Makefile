@@ -14,6 +14,8 @@ BENCH := .venv-bench/.installed
 NOTEBOOK := notebooks/NetworkVisualization-TensorFlow.ipynb
 RUN := .venv/bin/python
 RUN_BENCH := .venv-bench/bin/python
+# Two processes, whatever the number of cores: each takes 2 GB. A file's tests share a model, so they stay together.
+IN_PARALLEL := -n 2 --dist loadfile
 
 .PHONY: help saliency demo notebook submission notebooks test test-fast lint bench weights images clean
 
@@ -36,10 +38,10 @@ notebooks: $(DEV) weights images ## write and execute all notebooks from noteboo
 	@$(RUN) notebooks/build.py
 
 test: lint weights images ## check the style and run all tests
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest $(IN_PARALLEL)
 
 test-fast: $(DEV) weights images ## run the tests that take under a minute together
-	@$(RUN) -m pytest -m "not slow"
+	@$(RUN) -m pytest $(IN_PARALLEL) -m "not slow"
 
 lint: $(DEV) ## check the style alone
 	@$(RUN) -m ruff check .
