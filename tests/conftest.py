@@ -1,5 +1,11 @@
 """What the tests share: weights, a network, photographs."""
 
+import os
+
+# Before NumPy is imported. The oracle multiplies small matrices: two threads that wait for each other gain
+# nothing, and where other programs run they take up to thirty times as long as one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import cs231n  # noqa: F401  before TensorFlow: it sets what TensorFlow reads at its import
 
 # isort: split
