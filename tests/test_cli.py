@@ -55,7 +55,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    commands = ("saliency", "fool", "visualize", "style", "demo", "download", "weights")
+    commands = ("saliency", "attribute", "fool", "visualize", "style", "demo", "download", "weights")
     assert all(command in done.stdout for command in commands)
 
 
