@@ -29,6 +29,8 @@ _MAX_FED = 4
 _SYMBOLIC = "Cannot convert a symbolic"
 """What TensorFlow says when NumPy is given a tensor of a graph."""
 _KIT = str(Path(__file__).parent)
+# As they are now: a learner may put others into NumPy.
+_array_equal, _allclose = np.array_equal, np.allclose
 # TensorFlow tells the reason after the place in the graph and before the place in the program.
 _REASON = re.compile(r"^Graph execution error:.*?^Node: [^\n]*\n(?P<reason>[^\n]*)", re.DOTALL | re.MULTILINE)
 
@@ -156,17 +158,23 @@ def as_numbers(value: Any) -> np.ndarray | None:
 
 def describe_error(error: BaseException) -> str:
     """Return an exception's name, what its message says in one line, and the learner's line it came from."""
-    reason = _REASON.search(str(error))
-    lines = [reason["reason"]] if reason else str(error).strip().splitlines()
-    text = f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
-    if len(text) > _MAX_TEXT:
-        text = f"{text[: _MAX_TEXT - 1]}…"
+    try:
+        message = str(error)
+    except Exception:  # a learner's own kind of exception
+        message = ""
+    reason = _REASON.search(message)
+    lines = [reason["reason"]] if reason else message.strip().splitlines()
+    text = _shorten(f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": "))
     stack = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in stack if not _is_library(frame.filename)]
     if not frames:
         return text
     code = linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip()
-    return f"{text} (in {frames[-1].name}, line {frames[-1].lineno}{f': {code}' if code else ''})"
+    return f"{text} (in {frames[-1].name}, line {frames[-1].lineno}{f': {_shorten(code)}' if code else ''})"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
 
 class _RanSessionError(Exception):
@@ -257,7 +265,7 @@ def _call(
     np.random.seed(seed)  # noqa: NPY002
     with model.graph.as_default():
         result = function(*copies, model, **keywords)
-    changed = not all(map(np.array_equal, copies, arguments))
+    changed = not all(map(_array_equal, copies, arguments))
     # A result that is one of the arguments must not change with it.
     return (result.copy() if isinstance(result, np.ndarray) else result), changed
 
@@ -275,7 +283,7 @@ class _Watched:
         """Note a run and its image; the last one again, for scores and gradient apart, counts as one."""
         self.runs += 1
         image = as_numbers(feed.get(self.placeholder)) if isinstance(feed, Mapping) else None
-        if image is None or np.array_equal(image, self._last):
+        if image is None or _array_equal(image, self._last):
             return
         self._last = image.copy()
         self.num_fed += 1
@@ -306,7 +314,7 @@ def _watched_sessions(placeholder: tf.Tensor) -> Iterator[_Watched]:
 def _kind(value: Any) -> str:
     """Return the name of a value's type; "Tensor" for all of TensorFlow's, and for a list that holds one."""
     values = value if isinstance(value, list | tuple) else [value]
-    return "Tensor" if any(map(tf.is_tensor, values)) else type(value).__name__
+    return "Tensor" if any(map(tf.is_tensor, values)) else _shorten(type(value).__name__)
 
 
 def _agree(first: np.ndarray | None, second: np.ndarray | None) -> bool:
@@ -314,7 +322,7 @@ def _agree(first: np.ndarray | None, second: np.ndarray | None) -> bool:
     if first is None or second is None or first.shape != second.shape:
         return first is None and second is None
     scale = np.max(np.abs(first), initial=0, where=np.isfinite(first))
-    return np.allclose(first, second, rtol=0, atol=1e-3 * scale, equal_nan=True)
+    return _allclose(first, second, rtol=0, atol=1e-3 * scale, equal_nan=True)
 
 
 def _is_library(filename: str) -> bool:
