@@ -21,7 +21,7 @@ from cs231n.grading.runner import Recording, record
 from cs231n.observation import Observation
 from cs231n.paths import whole_file
 
-MAX_NOTEBOOK = 64 * 2**20
+MAX_NOTEBOOK = 256 * 2**20
 """Bytes of a notebook file; pictures make large ones."""
 
 
@@ -55,10 +55,12 @@ def read_cells(path: Path) -> list[str]:
     OSError
         If it can't be read.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} is no file; expected one that Jupyter wrote (.ipynb).")
     if path.stat().st_size > MAX_NOTEBOOK:
         raise ValueError(f"{path} is larger than {MAX_NOTEBOOK >> 20} MB; clear its outputs.")
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        notebook = json.loads(path.read_text(encoding="utf-8-sig"))
         # Before format 4, cells stood in worksheets.
         cells = notebook["cells"] if "cells" in notebook else notebook["worksheets"][0]["cells"]
         sources = [cell.get("source", cell.get("input", "")) for cell in cells if cell["cell_type"] == "code"]
@@ -93,7 +95,7 @@ def grade(
     ----------
     paths : sequence of Path
     timeout : float
-        Seconds for each call of a function, and for the cells above it.
+        Seconds for each call of a function, and for the cells that it needs.
     jobs : int
         How many notebooks to run at once.
     isolated : bool, optional
