@@ -193,6 +193,9 @@ def write_into_the_kit():
 def write_into_packages():
     Path(np.__file__).with_name("planted.py").write_text("")
 
+def fill_the_memory():
+    Path("/dev/shm/large").write_bytes(bytes(2**20))
+
 def connect():
     socket.create_connection(("127.0.0.1", PORT), timeout=1)
 
@@ -209,8 +212,8 @@ def raise_the_limits():
 def compute_saliency_maps(X, y, model):
     attempts = [
         read_answers, read_reference, search_reference, read_repository, read_other_processes,
-        read_passwords, write_into_the_kit, write_into_packages, connect, kill_the_grader,
-        become_root, raise_the_limits,
+        read_passwords, write_into_the_kit, write_into_packages, fill_the_memory, connect,
+        kill_the_grader, become_root, raise_the_limits,
     ]
     succeeded = []
     for attempt in attempts:

@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import socket
+import subprocess
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -17,9 +18,9 @@ import pytest
 
 from cs231n.checks import ASSIGNMENTS
 from cs231n.checks.task import Case
-from cs231n.grading import archive, cells, grader, sandbox
+from cs231n.grading import archive, cells, grader, runner, sandbox
 from cs231n.grading.transport import Receiver, read_job, send, write_job
-from cs231n.observation import ON_TENSORS, Observation
+from cs231n.observation import ON_TENSORS, Observation, observe
 from tests import notebooks_to_grade as notebooks
 from tests.test_cli import ROOT, run
 
@@ -243,6 +244,37 @@ def test_only_what_functions_need_is_run():
     ]
 
 
+def test_names_inside_of_functions_need_nothing():
+    """A trial that assigns to a name which a function uses for itself, too, is left out."""
+    statements, _ = cells.parse_cells(
+        [
+            "scale = 2\ndef task(X):\n    for t in range(3):\n        X = X * t * scale\n    return X",
+            "X = task(3)",
+            "for t in range(10**9):\n    show(t)",
+        ]
+    )
+    assert names_of(cells.select(statements, {"task"})) == ["scale = 2", "def task(X):"]
+
+
+def test_what_fills_a_needed_list_is_needed():
+    """A list, dictionary or set is found with the calls that fill it, in loops, too."""
+    sources = [
+        "found, other = [], []\nfound.append(1)\nother.append(2)\nfor i in range(2):\n    found.extend([i])"
+    ]
+    statements, _ = cells.parse_cells([*sources, "def task():\n    return found"])
+    namespace = {}
+    cells.run(cells.select(statements, {"task"}), namespace)
+    assert namespace["task"]() == [1, 0, 1]
+    assert namespace["other"] == []
+
+
+def test_a_statement_that_cannot_be_compiled_costs_itself_only():
+    """`global` after an argument of that name parses, and is no Python all the same; its neighbours are."""
+    statements, problems = cells.parse_cells(["def bad(x):\n    global x\ndef good():\n    return 3"])
+    assert names_of(statements) == ["def good():"]
+    assert problems == ["Cell 1 is not Python: name 'x' is parameter and global (cell 1, line 2)."]
+
+
 def test_a_failing_statement_does_not_stop_the_others():
     """What fails is told, and what stands below it still runs."""
     statements, _ = cells.parse_cells(["a = 1\nb = missing\nc = a + 1"])
@@ -282,16 +314,43 @@ def sent(tmp_path, *messages):
 def test_observations_cross_unchanged_in_any_pieces(tmp_path):
     """Whatever pieces a pipe delivers, the messages come out whole and in order."""
     seen = Observation(np.eye(3), "ndarray", "", False, True, False, 412, 3, (np.ones((1, 2)),), 9, "why")
-    data = sent(tmp_path, ({"started": "f"}, None), ({"function": "f", "case": 0}, seen))
+    data = sent(tmp_path, (STARTED, None), (SEEN, seen))
     receiver = Receiver()
     messages = [message for i in range(0, len(data), 7) for message in receiver.feed(data[i : i + 7])]
-    assert [header.get("started") for header, _ in messages] == ["f", None]
+    assert [header["case"] for header, _ in messages] == [None, 0]
     received = messages[1][1]
     np.testing.assert_array_equal(received.result, seen.result)
     np.testing.assert_array_equal(received.fed[0], seen.fed[0])
     arrays = {"result", "fed"}
     for name in {field.name for field in dataclasses.fields(seen)} - arrays:
         assert getattr(received, name) == getattr(seen, name), name
+
+
+def test_patched_numpy_hides_no_change(monkeypatch, random_model):
+    """Whether an argument was changed is found by NumPy as it was before the learner's code ran."""
+    model, _ = random_model
+
+    def change(X, model):
+        monkeypatch.setattr(np, "array_equal", lambda *arrays: True)
+        X += 1
+        return X
+
+    assert observe(change, [np.zeros(3)], {}, model, seed=0).changed
+
+
+def test_an_odd_exception_is_told(random_model):
+    """An exception that can't be turned into text is told by its name, a long one is cut."""
+
+    class Odd(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def fail(error, model):
+        raise error
+
+    model, _ = random_model
+    assert observe(fail, [Odd()], {}, model, seed=0).error.startswith("Odd (in fail, line")
+    assert len(observe(fail, [ValueError("x" * 10**6)], {}, model, seed=0).error) < 1000
 
 
 def test_text_from_the_child_is_one_harmless_line(tmp_path):
@@ -360,6 +419,60 @@ def test_what_is_no_message_is_refused(data, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"."):
         list(Receiver().feed(data))
     assert list(tmp_path.iterdir()) == []
+
+
+STARTED, SEEN = {"function": "f", "case": None}, {"function": "f", "case": 0}
+NEXT = {"function": "g", "case": None}
+
+
+@pytest.mark.parametrize(
+    ("messages", "seen", "failed"),
+    [
+        ([STARTED, SEEN, NEXT], {("f", 0)}, {"g"}),
+        ([STARTED, NEXT], set(), {"f"}),
+        ([NEXT, STARTED], set(), {"f", "g"}),
+        ([STARTED, SEEN, SEEN], {("f", 0)}, {"g"}),
+        ([STARTED, SEEN | {"case": 1}], set(), {"f"}),
+        ([STARTED, SEEN | {"function": []}], set(), {"f"}),
+        ([STARTED, SEEN | {"case": {}}], set(), {"f"}),
+        ([STARTED, {"hello": 1}], set(), {"f"}),
+        ([], set(), {"f", "g"}),
+    ],
+)
+def test_only_the_message_that_comes_next_is_taken(messages, seen, failed, tmp_path, monkeypatch):
+    """Whatever comes through the pipe, in whatever order, each function is either seen or failed."""
+    data = sent(tmp_path, *((m, Observation() if m.get("case") is not None else None) for m in messages))
+
+    def start(job, functions, isolated):
+        receiving, sending = os.pipe()
+        # The child that runs what is left ends at once.
+        os.write(sending, data if functions == ["f", "g"] else b"")
+        os.close(sending)
+        return subprocess.Popen(["true"], start_new_session=True), receiving
+
+    monkeypatch.setattr(sandbox, "start", start)
+    case = Case("", (1,))
+    recording = runner.record([], {"f": [case], "g": [case]}, timeout=5, isolated=False)
+    assert set(recording.seen) == seen
+    assert failed <= set(recording.failures)
+    assert {name for name, _ in recording.seen} | set(recording.failures) == {"f", "g"}
+
+
+@needs_bubblewrap
+def test_sandbox_hides_the_repository_wherever_it_is(tmp_path, monkeypatch):
+    """In a repository below a folder that has to be seen, only the environment is left, if it is there."""
+    monkeypatch.setattr(sandbox, "_SYSTEM", (*sandbox._SYSTEM, str(ROOT.parent)))
+    command = [*sandbox._bubblewrap(tmp_path), "ls", "-A", str(ROOT)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert set(listed) <= {".venv"}
+
+
+@needs_bubblewrap
+def test_sandbox_is_writable_in_one_small_folder_only(tmp_path):
+    """Even its owner can write to /tmp alone: what else is written would take the machine's memory."""
+    script = "for d in / /dev /dev/shm /job /usr /tmp; do touch $d/x 2>/dev/null && echo $d; done; true"
+    command = [*sandbox._bubblewrap(tmp_path), "sh", "-c", script]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["/tmp"]
 
 
 def test_child_gets_no_answers(tmp_path):

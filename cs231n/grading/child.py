@@ -16,9 +16,7 @@ from typing import Any
 
 from cs231n.grading import cells as notebook_cells
 from cs231n.grading.transport import read_job, send
-from cs231n.observation import Observation, observe
-
-_NOBODY = 65534
+from cs231n.observation import Observation, describe_error, observe
 
 
 def main() -> None:
@@ -27,12 +25,13 @@ def main() -> None:
     cells, calls = read_job(Path(folder))
     _limit(int(memory), int(processes))
     with os.fdopen(int(pipe), "wb") as stream:
-        namespace, problems = _define(cells, functions)
+        _prepare()
+        notebook = _Notebook(cells)
         for name in functions:
-            send(stream, {"started": name})
+            send(stream, {"function": name, "case": None})
+            notebook.define(name)
             for number, call in enumerate(calls[name]):
-                seen = _observe(name, call, namespace, problems)
-                send(stream, {"function": name, "case": number}, seen)
+                send(stream, {"function": name, "case": number}, notebook.observe(name, call))
         stream.flush()
         # Not the usual end of a process: what the learner registered for it would run.
         os._exit(0)
@@ -40,10 +39,11 @@ def main() -> None:
 
 def _limit(memory: int, processes: int) -> None:
     """Give up rights for good: root's, if it is root's process, and all but some memory and processes."""
-    if os.getuid() == 0 and os.environ.get("CS231N_IN_SANDBOX"):
+    if "CS231N_SANDBOX_USER" in os.environ:
+        user = int(os.environ["CS231N_SANDBOX_USER"])
         os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
     limits = [
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_NPROC, processes),
@@ -56,19 +56,13 @@ def _limit(memory: int, processes: int) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def _define(cells: list[str], functions: list[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return the notebook's namespace with what the functions need in it, and what went wrong on the way."""
+def _prepare() -> None:
+    """Let TensorFlow be version 1, and SqueezeNet find its weights."""
     from cs231n.quiet_tensorflow import tf
 
     tf.disable_v2_behavior()
     tf.logging.set_verbosity(tf.logging.ERROR)
     _load_installed_weights()
-    namespace: dict[str, Any] = {"__name__": "__main__", "display": lambda *values, **options: None}
-    statements, problems = notebook_cells.parse_cells(cells)
-    needed = notebook_cells.select(statements, {*functions, "model", "sess"})
-    problems += notebook_cells.run(needed, namespace)
-    _provide_model(namespace)
-    return namespace, problems
 
 
 def _load_installed_weights() -> None:
@@ -98,16 +92,42 @@ def _provide_model(namespace: dict[str, Any]) -> None:
     namespace["model"], namespace["sess"] = model, model.sess
 
 
-def _observe(name: str, call: dict[str, Any], namespace: dict[str, Any], problems: list[str]) -> Observation:
-    """Return what a function did with a call's arguments; if it is not there, why."""
-    function = namespace.get(name)
-    if not callable(function):
-        return Observation(kind="missing", error=" ".join([f"The notebook defines no {name}.", *problems]))
-    model = namespace["model"]
-    seen = observe(function, call["arguments"], call["keywords"], model, call["seed"], call["way"])
-    if seen.error.startswith(("NameError", "UnboundLocalError")) and problems:
-        return Observation(error=" ".join([f"{seen.error}.", *problems]))
-    return seen
+class _Notebook:
+    """A notebook of which only that is run what the functions need, each before its calls.
+
+    So what fails or hangs above one function costs only that function.
+    """
+
+    def __init__(self, cells: list[str]) -> None:
+        self._statements, self._problems = notebook_cells.parse_cells(cells)
+        self._done: set[notebook_cells.Statement] = set()
+        self._namespace: dict[str, Any] = {
+            "__name__": "__main__",
+            "display": lambda *values, **options: None,
+        }
+
+    def define(self, name: str) -> None:
+        """Run what a function needs and has not been run yet."""
+        needed = notebook_cells.select(self._statements, {name, "model", "sess"})
+        self._problems += notebook_cells.run(
+            [statement for statement in needed if statement not in self._done], self._namespace
+        )
+        self._done.update(needed)
+        _provide_model(self._namespace)
+
+    def observe(self, name: str, call: dict[str, Any]) -> Observation:
+        """Return what a function did with a call's arguments; if it is not there, why."""
+        function, model = self._namespace.get(name), self._namespace["model"]
+        if not callable(function):
+            sentences = [f"The notebook defines no {name}.", *self._problems]
+            return Observation(kind="missing", error=" ".join(sentences))
+        try:
+            seen = observe(function, call["arguments"], call["keywords"], model, call["seed"], call["way"])
+        except BaseException as error:  # there is nobody here who would press Ctrl-C
+            return Observation(error=describe_error(error))
+        if seen.error.startswith(("NameError", "UnboundLocalError")) and self._problems:
+            return Observation(error=" ".join([f"{seen.error}.", *self._problems]))
+        return seen
 
 
 if __name__ == "__main__":

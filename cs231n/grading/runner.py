@@ -19,7 +19,9 @@ from cs231n.observation import Observation
 
 _MAX_BYTES = 512 * 2**20
 _START = 60
-"""Seconds that Python, TensorFlow and the network may take to start, on a busy machine."""
+"""Seconds that Python and TensorFlow may take to start, on a busy machine."""
+_TICK = 0.5
+"""Seconds between two looks at how much memory a child uses."""
 
 
 @dataclass
@@ -51,7 +53,7 @@ def record(
         The notebook's code.
     cases : mapping of a function's name to its cases
     timeout : float
-        Seconds for each case, and for the cells above it.
+        Seconds for each case, and for the cells that a function needs.
     isolated : bool
         Whether to use bubblewrap.
     """
@@ -63,14 +65,14 @@ def record(
         write_job(job, cells, cases)
         waiting = list(cases)
         while waiting:
-            started, failure = _run_child(job, waiting, cases, timeout, isolated, recording)
+            running, failure = _run_child(job, waiting, cases, timeout, isolated, recording)
             if failure is None:
                 break
-            if not started:
+            if running is None:
                 recording.failures |= dict.fromkeys(waiting, failure)
                 break
-            recording.failures[started[-1]] = failure
-            waiting = [name for name in waiting if name not in started]
+            recording.failures[running] = failure
+            waiting = waiting[waiting.index(running) + 1 :]
     return recording
 
 
@@ -81,36 +83,69 @@ def _run_child(
     timeout: float,
     isolated: bool,
     recording: Recording,
-) -> tuple[list[str], str | None]:
-    """Run one child; return the functions that it started, and how it ended if not as it should."""
-    started: list[str] = []
-    missing = {(name, number) for name in functions for number in range(len(cases[name]))}
+) -> tuple[str | None, str | None]:
+    """Run one child; return the function that it was at when it ended, and how it ended if not as it should.
+
+    The messages must come in the order in which the functions are run, so what the learner's code adds to
+    them ends the function that it was added in.
+    """
+    expected = [(name, number) for name in functions for number in (None, *range(len(cases[name])))]
     process, pipe = sandbox.start(job, functions, isolated)
+    place = 0
+
+    def end(failure: str | None) -> tuple[str | None, str | None]:
+        return (expected[place][0] if 0 < place < len(expected) else None), failure
+
     try:
-        receiver, received, deadline = Receiver(), 0, time.monotonic() + _START + timeout
-        while missing:
-            if not select.select([pipe], [], [], max(0, deadline - time.monotonic()))[0]:
-                return started, f"took longer than {timeout:g} seconds"
+        receiver, received = Receiver(), 0
+        now = time.monotonic()
+        deadline, next_look = now + _START, now + _TICK
+        while place < len(expected):
+            ready = select.select([pipe], [], [], _TICK)[0]
+            now = time.monotonic()
+            if now > deadline:
+                return end(f"took longer than {timeout:g} seconds")
+            if now > next_look:
+                if sandbox.measure_memory(process) > sandbox.MEMORY:
+                    return end(f"used more than {sandbox.MEMORY >> 30} GB of memory")
+                next_look = now + _TICK
+            if not ready:
+                continue
             data = os.read(pipe, 2**20)
             received += len(data)
             if not data:
-                return started, _describe_end(process)
+                return end(_describe_end(process))
             if received > _MAX_BYTES:
-                return started, "returned more than can be taken"
+                return end("returned more than can be taken")
             for message, observation in receiver.feed(data):
+                _take(message, observation, expected[place], recording)
+                place += 1
+                # Only what was waited for gives more time.
                 deadline = time.monotonic() + timeout
-                if message.get("started") in functions:
-                    started.append(message["started"])
-                key = (message.get("function"), message.get("case"))
-                if observation is not None and key in missing:
-                    missing.remove(key)
-                    recording.seen[key] = observation
+                if place == len(expected):
+                    break
     except ValueError:
-        return started, "sent what is no result"
+        return end("sent what is no result")
     finally:
         os.close(pipe)
         sandbox.stop(process)
-    return started, None
+    return end(None)
+
+
+def _take(
+    message: Mapping[str, object],
+    observation: Observation | None,
+    expected: tuple[str, int | None],
+    recording: Recording,
+) -> None:
+    """Note the message that is expected next; any other is a ValueError."""
+    name, number = expected
+    if (message.get("function"), message.get("case")) != expected or (observation is None) != (
+        number is None
+    ):
+        raise ValueError("This is not the message that comes next.")
+    if observation is not None:
+        recording.seen[name, number] = observation
 
 
 def _describe_end(process: subprocess.Popen) -> str:

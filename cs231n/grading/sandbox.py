@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import shutil
 import signal
@@ -18,10 +19,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from cs231n.paths import datasets_dir
 
 MEMORY = 6 * 2**30
-"""Bytes of address space: three times what a right solution of all tasks takes."""
+"""Bytes of address space of each process, three times what a right solution of all tasks takes; and of
+memory that a child and all that it started may use together."""
 _MORE_PROCESSES = 400
 """Processes and threads that the child may add to what its user has: TensorFlow starts dozens."""
 _TEMPORARY_SPACE = 256 * 2**20
@@ -36,6 +40,9 @@ _SYSTEM = (
     "/etc/ld.so.conf.d",
 )
 _KIT = Path(__file__).resolve().parent.parent
+# One for each child, lest it counts as one's processes what another has started. They belong to nobody: no
+# distribution gives out those below 65534.
+_USERS = itertools.cycle(range(65520, 65534))
 # What a notebook imports and what that imports in turn. The solutions, the checks and what makes a gradient
 # of a score in one call are not among it.
 _VISIBLE = (
@@ -121,10 +128,13 @@ def start(job: Path, functions: Sequence[str], isolated: bool) -> tuple[subproce
         "CS231N_DATASETS": str(inside / "datasets"),
         "MPLBACKEND": "Agg",
     }
-    if isolated:
-        environment["CS231N_IN_SANDBOX"] = "1"
+    processes = _MORE_PROCESSES
+    if isolated and os.getuid() == 0:
+        environment["CS231N_SANDBOX_USER"] = str(next(_USERS))
+    else:
+        processes += _count_processes()
     receiving, sending = os.pipe()
-    limits = [str(sending), str(MEMORY), str(_count_processes() + _MORE_PROCESSES)]
+    limits = [str(sending), str(MEMORY), str(processes)]
     command = [sys.executable, "-s", "-m", "cs231n.grading.child", str(inside), *limits, *functions]
     try:
         process = subprocess.Popen(
@@ -152,11 +162,23 @@ def stop(process: subprocess.Popen) -> None:
     process.wait()
 
 
+def measure_memory(process: subprocess.Popen) -> int:
+    """Return how many bytes a child and all that it started use together, without what files are shared."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        child = psutil.Process(process.pid)
+        for one in (child, *child.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+                memory = one.memory_info()
+                total += memory.rss - getattr(memory, "shared", 0)
+    return total
+
+
 def _namespaces() -> list[str]:
     """Return bubblewrap's options for namespaces and rights.
 
-    Root needs no user namespace, and keeps the right to become nobody, which is the first that the child
-    does: the limit on the number of processes does not hold for root.
+    Root needs no user namespace, and keeps the right to become another user, which is the first that the
+    child does: the limit on the number of processes does not hold for root.
     """
     shared = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if os.getuid() == 0:
@@ -168,13 +190,22 @@ def _bubblewrap(job: Path) -> list[str]:
     command = ["bwrap", *_namespaces(), "--die-with-parent", "--new-session"]
     command += ["--proc", "/proc", "--dev", "/dev"]
     command += ["--size", str(_TEMPORARY_SPACE), "--perms", "1777", "--tmpfs", "/tmp"]
+    answers = _KIT.parent if (_KIT.parent / "pyproject.toml").is_file() else _KIT
+    empty = ["/", "/dev"]
     for path in dict.fromkeys((*_SYSTEM, sys.base_prefix, sys.prefix)):
-        for parent in reversed(Path(path).parents[:-1]):  # else nobody could not pass through them
-            command += ["--perms", "0755", "--dir", str(parent)]
-        command += ["--ro-bind-try", path, path]
-    if _KIT.is_relative_to(sys.prefix):  # a copy that is installed has the solutions in it
-        command += ["--tmpfs", str(_KIT)]
-    return [*command, "--ro-bind", str(job), "/job", "--chdir", "/tmp"]
+        command += [*_make_parents(Path(path)), "--ro-bind-try", path, path]
+        if answers.is_relative_to(path):
+            command += ["--perms", "0755", "--tmpfs", str(answers)]
+            empty.append(str(answers))
+    command += ["--ro-bind", str(job), "/job", "--chdir", "/tmp"]
+    # Last, for the folders above are made in them: what is written there would take the machine's memory.
+    return command + [option for path in empty for option in ("--remount-ro", path)]
+
+
+def _make_parents(path: Path) -> list[str]:
+    """Return options for the folders above a path, else another user could not pass through them."""
+    parents = reversed(path.parents[:-1])
+    return [option for parent in parents for option in ("--perms", "0755", "--dir", str(parent))]
 
 
 def _count_processes() -> int:

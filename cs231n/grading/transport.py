@@ -129,7 +129,7 @@ class Receiver:
         if len(self._bytes) < 4 + length:
             return None
         try:
-            header = json.loads(self._bytes[4 : 4 + length])
+            header = dict(json.loads(self._bytes[4 : 4 + length]))
             sizes = [_whole(size) for size in header["sizes"]]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError("The header can't be read.") from error
