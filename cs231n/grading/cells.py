@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import linecache
 import re
+import symtable
 import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _LINE_MAGIC = re.compile(r"^(?P<indent>[ \t]*)(?:[%!?]|[\w., \t]*=[ \t]*[%!]|[^#
 _HARMLESS_CELL_MAGICS = {"%%time", "%%timeit", "%%capture", "%%prun"}
 _SETTINGS = {"disable_v2_behavior", "disable_eager_execution", "reset_default_graph"}
 """Functions whose bare call is needed although it gives no value to a name."""
+_FILLERS = {"add", "append", "extend", "insert", "setdefault", "update"}
+"""Methods whose call counts as giving a value to the name of the list, dictionary or set that they fill."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Statement:
     filename : str
         "cell 7", counted over all code cells from 1.
     binds, uses : set of str
-        The names that it gives a value to, and those that it or its functions look up.
+        The names that it gives a value to, and the global ones that it or its functions look up.
     """
 
     node: ast.stmt
@@ -53,7 +56,10 @@ def parse_cells(cells: Sequence[str]) -> tuple[list[Statement], list[str]]:
             problems.append(f"Cell {number} is not Python: {error}.")
             continue
         for node in _use_version_1(tree).body:
-            statements.append(_describe(node, filename))
+            try:
+                statements.append(_describe(node, filename))
+            except (SyntaxError, RecursionError) as error:  # `global` after a name's use, for example
+                problems.append(f"Cell {number} is not Python: {error}.")
     return statements, problems
 
 
@@ -73,10 +79,9 @@ def run(statements: Sequence[Statement], namespace: dict[str, Any]) -> list[str]
     """Run statements one by one; return a sentence for each that fails, and go on."""
     problems = []
     for statement in statements:
-        code = compile(ast.Module([statement.node], []), statement.filename, "exec")
         try:
-            exec(code, namespace)
-        except (Exception, SystemExit) as error:
+            exec(compile(ast.Module([statement.node], []), statement.filename, "exec"), namespace)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are the learner's own here
             problems.append(f"{statement.filename.capitalize()} failed with {describe_error(error)}.")
     return problems
 
@@ -122,11 +127,18 @@ def _describe(node: ast.stmt, filename: str) -> Statement:
             binds.add(child.name)
         elif isinstance(child, ast.Import | ast.ImportFrom):
             binds |= {(alias.asname or alias.name).split(".")[0] for alias in child.names}
-    for child in ast.walk(node):
-        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
-            uses.add(child.id)
-        elif isinstance(child, ast.Global):
-            binds |= set(child.names)
+        elif _is_filling(child):
+            binds.add(_base_name(child.func))
+    scopes = [symtable.symtable(ast.unparse(node), filename, "exec")]
+    while scopes:
+        scope = scopes.pop()
+        scopes += scope.get_children()
+        for symbol in scope.get_symbols():
+            if scope.get_type() == "module" or symbol.is_global():
+                if symbol.is_referenced():
+                    uses.add(symbol.get_name())
+                if symbol.is_declared_global():
+                    binds.add(symbol.get_name())
     return Statement(node, filename, frozenset(binds - {None}), frozenset(uses))
 
 
@@ -140,6 +152,11 @@ def _walk_scope(node: ast.AST) -> list[ast.AST]:
         if not isinstance(child, inner):
             waiting += ast.iter_child_nodes(child)
     return found
+
+
+def _is_filling(node: ast.AST) -> bool:
+    """Tell whether a node is a call of a method that fills a list, dictionary or set."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _FILLERS
 
 
 def _base_name(target: ast.expr) -> str | None:
