@@ -13,6 +13,8 @@ from cs231n.net_visualization import compute_saliency_maps
 from tests import oracle, oracle_methods
 from tests.switches import network_switches
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 Y = np.array([31, 23, 0])  # the random network scores each of them above zero on its image
 FEW = {"samples": 3, "steps": 4, "window": 12}  # settings that keep the tests fast
 

@@ -20,6 +20,8 @@ from cs231n.observation import Observation, observe
 from cs231n.quiet_tensorflow import tf
 from tests import learners, oracle
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 SEED = 7
 SIZES = [(47, 39), (53, 62)]
 DEFAULT, RANDOM = "default weights", "random weights"

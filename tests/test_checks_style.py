@@ -8,6 +8,8 @@ from cs231n.checks.task import distance
 from cs231n.quiet_tensorflow import tf
 from tests.test_checks import assert_mistakes_differ, judge_at, make_cases
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 SIZES = [(9, 7), (12, 10)]
 
 # --- Learners: written from the mistakes' descriptions, sharing no code with the checks ---

@@ -11,6 +11,8 @@ from cs231n import attribution, comparison, evaluation
 from cs231n.evaluation import LAYERS, Curve
 from tests import oracle
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 Y = np.array([31, 23, 0])
 SEED = 3
 """The random network, and what it becomes with this seed, score these labels above zero."""

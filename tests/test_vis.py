@@ -10,6 +10,8 @@ from cs231n.vis.losses import ActivationMaximization, Loss, TotalVariation
 from cs231n.vis.visualization import visualize_saliency, visualize_saliency_with_losses
 from tests import oracle
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 RAW = {"grad_modifier": None, "normalize": False, "keepdims": True}
 """The signed gradient itself."""
 
