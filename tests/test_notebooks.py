@@ -72,8 +72,11 @@ def test_notebook_runs_from_a_clean_kernel(target, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", STUDENTS, ids=name)
-def test_students_notebook_stops_at_the_first_task(target, tmp_path):
-    """Everything before the first task runs; there it ends in NotImplementedError, which names the task."""
+def test_students_notebook_ends_at_a_task(target, tmp_path):
+    """Without an answer nothing else fails than a task that is called, and that is named.
+
+    A check before it does not fail: it says that its task is still to be done.
+    """
     notebook = nbformat.read(target.path, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     tasks = [
@@ -82,7 +85,7 @@ def test_students_notebook_stops_at_the_first_task(target, tmp_path):
     with pytest.raises(CellExecutionError) as caught:
         build.execute(notebook, tmp_path)
     assert caught.value.ename == "NotImplementedError"
-    assert caught.value.evalue == tasks[0]
+    assert caught.value.evalue in tasks
 
 
 SOURCE = '''\
