@@ -40,7 +40,7 @@ notebooks: $(DEV) weights images ## write and execute all notebooks from noteboo
 test: lint weights images ## check the style and run all tests
 	@$(RUN) -m pytest $(IN_PARALLEL)
 
-test-fast: $(DEV) weights images ## run the tests that take under a minute together
+test-fast: $(DEV) weights images ## run the quick tests alone
 	@$(RUN) -m pytest $(IN_PARALLEL) -m "not slow"
 
 lint: $(DEV) ## check the style alone
