@@ -235,6 +235,7 @@ WRONG_SALIENCY = [
     ("gradient of the loss", saliency_from(lambda model: -model.loss)),
     ("gradient of the mean of the scores", saliency_from(lambda model: tf.reduce_mean(label_scores(model)))),
     ("gradient of the sum of all scores", saliency_from(lambda model: model.classifier)),
+    ("gradient of the sum of all scores", saliency_from(lambda model: tf.reduce_mean(model.classifier))),
     ("the predicted class", saliency_from(labels=predicted)),
     ("the predicted class", saliency_from(lambda model: tf.reduce_max(model.classifier, axis=1))),
     ("labels of the wrong rows", saliency_from(lambda m: tf.gather(m.classifier, m.labels, axis=1))),
@@ -243,9 +244,12 @@ WRONG_SALIENCY = [
     ("normalised", saliency_from(finish=lambda maps: maps / maps.max())),
     ("normalised", saliency_from(finish=lambda maps: maps / maps.max(axis=(1, 2), keepdims=True))),
     ("normalised", saliency_from(finish=lambda maps: (maps - maps.min()) / np.ptp(maps))),
+    ("normalised", saliency_from(finish=lambda maps: 255 * maps / maps.max())),
     ("mean over the batch", saliency_from(finish=lambda maps: maps.mean(axis=0))),
     ("mean over the batch", saliency_from(finish=lambda maps: maps.mean(axis=0, keepdims=True))),
+    ("mean over the batch", saliency_from(reduce=lambda g: np.abs(g.mean(axis=0)).max(axis=-1))),
     ("all zero", saliency_from(finish=lambda maps: 0 * maps)),
+    ("all zero", saliency_from(lambda model: tf.nn.softmax(model.classifier))),
     ("only the first image", saliency_from(finish=lambda maps: maps[0])),
     ("only the first image", saliency_one_for_all),
     ("only the first image", saliency_first_only),
@@ -281,7 +285,7 @@ def unit(g):
 def fooling_from(
     score=score_of_one,
     step=unit,
-    label=lambda target, scores: target,
+    label=None,
     keep=lambda X: X,
     is_done=lambda scores, target, i: scores[0].argmax() == target,
     finish=lambda X_fooling, X: X_fooling,
@@ -291,24 +295,26 @@ def fooling_from(
     def make_fooling_image(X, target_y, model):
         X_fooling = X.copy()
         for i in range(ITERATIONS):
-            scores = sess.run(model.classifier, {model.image: X_fooling})
+            fetches = [model.classifier, gradient_tensor(score, model)]
+            scores, gradient = sess.run(fetches, {model.image: X_fooling, model.labels: [target_y]})
             if is_done(scores, target_y, i):
                 break
-            gradient = gradient_of(score, X_fooling, [label(target_y, scores)], model)
+            if label is not None:
+                gradient = gradient_of(score, X_fooling, [label(target_y, scores)], model)
             X_fooling = keep(X_fooling + step(gradient))
         return finish(X_fooling, X)
 
     return make_fooling_image
 
 
-def fooling_in_one_run(X, target_y, model):
-    """Fetch scores and gradient together; the norm by hand."""
+def fooling_in_two_runs(X, target_y, model):
+    """Fetch scores and gradient one after the other; the norm by hand."""
     fooled = np.array(X)
-    fetches = [model.scores, gradient_tensor(label_scores, model)]
     for _ in range(ITERATIONS):
-        scores, g = sess.run(fetches, {model.image: fooled, model.labels: [target_y]})
+        scores = sess.run(model.scores, {model.image: fooled})
         if np.argmax(scores) == target_y:
             return fooled
+        g = gradient_of(label_scores, fooled, [target_y], model)
         fooled = fooled + 1.0 * g / np.sqrt(np.sum(g**2))
     return fooled
 
@@ -350,7 +356,7 @@ def fooling_looking_after_the_step(X, target_y, model):
 
 RIGHT_FOOLING = [
     fooling_from(),
-    fooling_in_one_run,
+    fooling_in_two_runs,
     fooling_normalised_in_graph,
     fooling_in_float64,
     fooling_looking_after_the_step,
@@ -401,6 +407,7 @@ WRONG_FOOLING = [
     ("another step length", fooling_from(step=lambda g: 0.1 * unit(g))),
     ("sign flipped", fooling_from(step=lambda g: -unit(g))),
     ("sign flipped", fooling_from(step=lambda g: -g / (np.linalg.norm(g) + 1e-7))),
+    ("sign flipped", fooling_from(step=lambda g: -g)),
     ("descends the loss", fooling_from(log_probability)),
     ("descends the loss", fooling_from(probability_of_one)),
     ("raises all classes", fooling_from(lambda model: model.classifier)),
@@ -534,6 +541,7 @@ WRONG_VISUALIZATION = [
     ("raises all classes", visualization_from(score_gradient(lambda model: model.classifier))),
     ("jitter not undone", visualization_from(undo=lambda ox, oy: (0, 0))),
     ("jitter not undone", visualization_from(undo=lambda ox, oy: (ox, oy))),
+    ("image unchanged", visualization_from(update=lambda X, g, rate: X)),
     ("half the regulariser, descends", visualization_from(penalised(halved_squared_norm), descending)),
     ("unknown mistake", visualization_from(update=lambda X, g, rate: X + 3 * rate * g)),
 ]

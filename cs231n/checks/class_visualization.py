@@ -20,6 +20,8 @@ _NUM_ITERATIONS = 2
 # No more than that: once much of an image is black or white, rounding decides which way the next step goes.
 _STEP, _SHRINKAGE = 0.03, 0.05
 """How far an iteration's ascent and its regulariser move the image, relative to its norm."""
+# Five times float32's rounding of the brightest pixels, and a thirtieth of what right solutions may differ.
+_NUM_NUDGES, _NUDGE, _STEADY = 2, 1e-6, 3e-5
 _RANK = 3
 """Place of the class among the start image's scores: one that has a gradient, and is not the first choice."""
 
@@ -28,8 +30,20 @@ def make_cases(workings: Workings, seed: int) -> Iterator[Case]:
     """Yield a class and the arguments of a few iterations from a seeded start.
 
     No argument is at its default, which a learner may have written in its place; and the steps are so
-    long that each part of the solution shows, whatever the size of the network's gradients.
+    long that each part of the solution shows, whatever the size of the network's gradients. A start from
+    which the path passes near a kink of the network, where right solutions that round differently part,
+    is passed over.
     """
+    rng = np.random.default_rng(seed)
+    while True:
+        case = _make_case(workings, int(rng.integers(2**31)))
+        if _is_steady(workings, case, rng):
+            yield case
+            return
+
+
+def _make_case(workings: Workings, seed: int) -> Case:
+    """Return a case with the start that NumPy's global generator gives for a seed."""
     X = _draw_start(_seeded(seed))
     scores = workings.model.compute_scores(X, sess=workings.sess)[0]
     target = int(np.argsort(-scores)[_RANK])
@@ -43,7 +57,19 @@ def make_cases(workings: Workings, seed: int) -> Iterator[Case]:
         "max_jitter": 8,
         "show_every": 100,
     }
-    yield Case("", (target,), keywords, seed)
+    return Case("", (target,), keywords, seed)
+
+
+def _is_steady(workings: Workings, case: Case, rng: np.random.Generator) -> bool:
+    """Tell whether other roundings of the steps lead to the same image."""
+    expected = solve(workings, case).result
+    for _ in range(_NUM_NUDGES):
+        nudge = rng.normal(scale=_NUDGE, size=expected.shape)
+        for sign in (1, -1):
+            other = solve(workings, case, step=lambda g, rate, change=sign * nudge: rate * g + change).result
+            if np.linalg.norm(other - expected) > _STEADY * np.linalg.norm(expected):
+                return False
+    return True
 
 
 def compute_reference(workings: Workings, case: Case) -> np.ndarray:
@@ -110,8 +136,8 @@ def _penalise_scores(workings: Workings, X: np.ndarray, target: int) -> np.ndarr
 MISTAKES = (
     Mistake(
         "half the regulariser",
-        "Right, but your regulariser is half as strong as the formula's: tf.nn.l2_loss halves the sum of "
-        "squares.",
+        "Your regulariser is half as strong as the formula's, for tf.nn.l2_loss halves the sum of squares; "
+        "that is accepted.",
         ({"penalty": lambda workings, X, target: X},),
         accepted=True,
     ),
@@ -159,6 +185,12 @@ MISTAKES = (
             {"step": lambda gradient, rate: rate * gradient / np.abs(gradient).max()},
             {"step": lambda gradient, rate: rate * gradient / gradient.std()},
         ),
+    ),
+    Mistake(
+        "image unchanged",
+        "Your steps do not change the image: what comes back is the noise, moved and blurred. Does what you "
+        "compute reach X?",
+        ({"step": lambda gradient, rate: np.zeros_like(gradient)},),
     ),
     Mistake(
         "raises the probability",

@@ -177,6 +177,7 @@ MISTAKES = (
         (
             {"direction": lambda g: -_unit(g)},
             {"direction": lambda g: -g / (np.linalg.norm(g) + 1e-8)},
+            {"direction": lambda g: -g},
         ),
     ),
     Mistake(

@@ -180,7 +180,11 @@ MISTAKES = (
         "gradient of the sum of all scores",
         "You differentiated the scores of all classes together. When tf.gradients is given more than one "
         "number it adds them up; which single number per image is wanted?",
-        ({"score": other_scores.sum_of_scores},),
+        (
+            {"score": other_scores.sum_of_scores},
+            {"score": other_scores.mean_of_scores},
+            {"score": other_scores.mean_of_all_scores},
+        ),
     ),
     Mistake(
         "the predicted class",
@@ -204,14 +208,16 @@ MISTAKES = (
     ),
     Mistake(
         "normalised",
-        "You scaled the maps to [0, 1]. That is for display; here the gradient's own size is wanted, so that "
-        "images can be compared.",
+        "You scaled the maps to [0, 1] or to [0, 255]. That is for display; here the gradient's own size is "
+        "wanted, so that images can be compared.",
         (
             {"finish": _each(lambda one: one / one.max())},
             {"finish": _each(_stretch)},
             {"finish": lambda maps: maps / maps.max()},
             {"finish": _stretch},
             {"finish": _each(lambda one: one / np.linalg.norm(one))},
+            {"finish": _each(lambda one: 255 * one / one.max())},
+            {"finish": lambda maps: 255 * maps / maps.max()},
         ),
     ),
     Mistake(
@@ -222,6 +228,10 @@ MISTAKES = (
             {"finish": lambda maps: maps.mean(axis=0, keepdims=True)},
             {"finish": lambda maps: maps.sum(axis=0)},
             {"finish": lambda maps: maps.sum(axis=0, keepdims=True)},
+            {"reduce": lambda g: np.abs(g.mean(axis=0)).max(axis=-1)},
+            {"reduce": lambda g: np.abs(g.sum(axis=0)).max(axis=-1)},
+            {"reduce": lambda g: np.abs(g).mean(axis=0).max(axis=-1)},
+            {"reduce": lambda g: np.abs(g).sum(axis=0).max(axis=-1)},
         ),
     ),
     Mistake(

@@ -32,6 +32,16 @@ def sum_of_scores(model: SqueezeNet) -> tf.Tensor:
     return tf.reduce_sum(model.classifier, axis=1)
 
 
+def mean_of_scores(model: SqueezeNet) -> tf.Tensor:
+    """Return the mean over all classes, shape (N,)."""
+    return tf.reduce_mean(model.classifier, axis=1)
+
+
+def mean_of_all_scores(model: SqueezeNet) -> tf.Tensor:
+    """Return the mean over all classes and images, shape ()."""
+    return tf.reduce_mean(model.classifier)
+
+
 def sum_of_squared_scores(model: SqueezeNet) -> tf.Tensor:
     """Return the squared Euclidean norm of the scores, shape (N,)."""
     return tf.reduce_sum(model.classifier**2, axis=1)
