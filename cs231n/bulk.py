@@ -63,7 +63,8 @@ class Job:
     method : str
         A name in `BULK_METHODS`. The methods have their default parameters.
     labels : {"given", "predicted"}
-        Explain the source's label of each image, or the network's first choice.
+        Explain the source's label of each image, or the network's first choice. Of a source with labels,
+        images that have none are skipped; with `strict` they are an error.
     dtype : {"float16", "float32"}
         Of the maps in the files; see `shards.pack_maps`.
     preprocessing, size, ground_truth, strict
@@ -268,6 +269,8 @@ class Computation:
 
     def _compute(self, work: _Work) -> Part:
         batch = work.batch
+        if self.plan.job.labels == "given":
+            batch = _without_unlabelled(batch)
         if not batch.ids:
             none = np.zeros(0, np.int32)
             return Part([], none, none, none, none, [], batch.skipped)
@@ -320,11 +323,25 @@ def _check_labels(source: ImageSource) -> None:
             "1000; explain the network's first choices with --labels predicted."
         )
     unknown = int((source.labels < 0).sum())
-    if unknown:
+    if unknown == len(source) or (unknown and source.strict):
         raise ValueError(
             f"{unknown:,} of {len(source):,} images have no label; explain the network's first choices with "
             "--labels predicted."
         )
+
+
+def _without_unlabelled(batch: Batch) -> Batch:
+    """Return a batch in which images without a label are skipped: notes beside a class's folders, say."""
+    has_label = batch.labels >= 0
+    if has_label.all():
+        return batch
+    named = list(zip(batch.ids, has_label, strict=True))
+    return Batch(
+        [name for name, has_one in named if has_one],
+        batch.images[has_label],
+        batch.labels[has_label],
+        batch.skipped + [(name, f"{name} has no label.") for name, has_one in named if not has_one],
+    )
 
 
 def _parameters(method: str) -> dict[str, object]:

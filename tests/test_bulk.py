@@ -271,6 +271,25 @@ def test_what_cannot_be_explained_is_refused(job, whole, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+def test_what_has_no_label_is_skipped(tmp_path):
+    """Among validation images, a text and another picture cost nobody their maps; `strict` refuses them."""
+    folder = tmp_path / "val"
+    folder.mkdir()
+    for name in ("ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_val_00000002.JPEG", "my cat.png"):
+        Image.new("RGB", (50, 50), "red").save(folder / name)
+    (folder / "notes.txt").write_text("Taken on Sunday.")
+    job = Job(str(folder), str(tmp_path / "maps"), size=SIZE)
+    maps = attribute(job)
+    assert maps.ids == ["ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_val_00000002.JPEG"]
+    assert maps.labels.tolist() == [65, 970]  # the first lines of the set's published ground truth
+    skipped = dict(maps.skipped)
+    assert skipped["my cat.png"] == "my cat.png has no label."
+    assert "notes.txt" in skipped
+    with pytest.raises(ValueError, match=r"^2 of 4 images have no label.* --labels predicted\.$"):
+        attribute(with_out(job, tmp_path / "strict", strict=True))
+
+
 def test_a_job_is_checked_when_it_is_made():
     """What is misspelt is named with what there is, before anything is opened."""
     for changes, sentence in (
