@@ -120,7 +120,8 @@ def measure(folder: Path, photographs: Path, num: int, shard_size: str) -> None:
     predicted = run(folder / "predicted", *common, "--labels", "predicted")
     figures["predicted"] = predicted._asdict()
     start_of_verify = time.perf_counter()
-    command(folder / "plain", "--verify").wait()
+    if command(folder / "plain", "--verify").wait():
+        raise RuntimeError("A file of the plain run is damaged.")
     figures["verify, seconds"] = time.perf_counter() - start_of_verify
     figures["bytes per map"] = sum(path.stat().st_size for path in (folder / "plain").glob("*.h5")) / num
     report(figures)
