@@ -104,7 +104,7 @@ def test_explanations_name_the_cell(marks):
     assert "Cell 2 is not Python" in marks["broken", "Saliency maps"]["explanation"]
     missing_name = marks["broken", "Class visualisation"]["explanation"]
     assert "Cell 4 failed with NameError: name 'undefined_name' is not defined" in missing_name
-    assert "line 1: rate = undefined_name" in missing_name
+    assert missing_name.endswith("line 1: rate = undefined_name).")
     assert "No module named 'cs231n.net_visualization'" in marks["borrowed", "Saliency maps"]["explanation"]
 
 

@@ -126,7 +126,8 @@ class _Notebook:
         except BaseException as error:  # there is nobody here who would press Ctrl-C
             return Observation(error=describe_error(error))
         if seen.error.startswith(("NameError", "UnboundLocalError")) and self._problems:
-            return Observation(error=" ".join([f"{seen.error}.", *self._problems]))
+            # Whoever tells of the error adds the last full stop.
+            return Observation(error=" ".join([f"{seen.error}.", *self._problems]).removesuffix("."))
         return seen
 
 
