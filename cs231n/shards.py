@@ -8,6 +8,7 @@ needs TensorFlow.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import json
@@ -32,6 +33,7 @@ LABELS = ("given", "predicted")
 
 _FORMAT = "cs231n maps 1"
 _LOCK = ".lock"
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 _REMEDY = "run the same command with --resume to compute it again"
 _SMALL_DATASETS = ("ids", "labels", "predictions", "scores", "scales", "skipped_ids", "skipped_reasons")
 _WHAT = {
@@ -264,7 +266,8 @@ def locked(folder: str | os.PathLike) -> Iterator[None]:
         If another run has the folder, or nothing can be written there.
     """
     folder = Path(folder)
-    lock = filelock.FileLock(folder / _LOCK, timeout=0)
+    # Its substitute for `flock`, a file that is there, would outlive a killed run.
+    lock = filelock.FileLock(folder / _LOCK, timeout=0, fallback_to_soft=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -272,7 +275,10 @@ def locked(folder: str | os.PathLike) -> Iterator[None]:
         raise OSError(
             f"Another run is writing to {folder}; wait for it to end, or give another folder."
         ) from None
-    except NotImplementedError:
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            reason = (error.strerror or str(error)).lower()
+            raise OSError(f"Cannot write to {folder}: {reason}; give a folder you may write to.") from error
         warnings.warn(
             f"The file system of {folder} has no locks; see to it that no other run writes there.",
             stacklevel=3,

@@ -1,6 +1,8 @@
 """Maps on disk: what is written is what is read, and no shard is taken for something that it is not."""
 
 import dataclasses
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -300,6 +302,19 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     first.join()
     with locked(tmp_path / "new"):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK], ids=errno.errorcode.get)
+def test_without_locks_a_warning_says_so(tmp_path, monkeypatch, number):
+    """Where the file system has no locks the run goes on, and so does the next one after it was killed."""
+
+    def flock(file, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):  # the second run is there while the first has not ended, as far as anyone can tell
+        with pytest.warns(UserWarning, match=r"has no locks; see to it that no other run writes there\.$"):
+            locked(tmp_path).__enter__()
 
 
 def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
