@@ -126,7 +126,7 @@ def _local_cluster(num_workers: int) -> distributed.LocalCluster:
 
 def _write_shard(shard: int, job: Job, manifest: Manifest) -> None:
     """Write a shard, in a worker, unless another one that was taken for dead has written it."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
+    with contextlib.suppress(OSError, ValueError):
         check_shard(job.out, manifest, shard)
         return
     with _opening:

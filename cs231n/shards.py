@@ -395,6 +395,9 @@ def _problem(folder: str | os.PathLike, manifest: Manifest, shard: int) -> str |
         return f"{manifest.path(folder, shard)} is missing; run the same command with --resume."
     except ValueError as error:
         return str(error)
+    except OSError as error:  # of a damaged disk, say
+        reason = (error.strerror or str(error)).lower()
+        return f"{manifest.path(folder, shard)} can't be read: {reason}; {_REMEDY}."
     return None
 
 

@@ -195,6 +195,20 @@ def test_verify_names_what_is_missing_or_damaged(tmp_path, manifest):
     assert other.startswith(f"{paths[2]} belongs to another output")
 
 
+def test_verify_names_what_the_disk_does_not_give(tmp_path, manifest):
+    """A shard that cannot be read is a problem like others, and no reason to look at no further ones."""
+    write_output(tmp_path, manifest)
+    unreadable, missing = manifest.path(tmp_path, 0), manifest.path(tmp_path, 3)
+    unreadable.unlink()
+    unreadable.symlink_to("/proc/self/mem")  # its first bytes can't be read, like those of a bad sector
+    missing.unlink()
+    first, second = verify(tmp_path)
+    assert first.startswith(
+        f"{unreadable} can't be read: input/output error; run the same command with --resume"
+    )
+    assert second.startswith(f"{missing} is missing")
+
+
 def test_an_unfinished_output_is_not_read(tmp_path, manifest):
     """Else a researcher could average over half of the images without knowing."""
     write_output(tmp_path, manifest, which=[0, 2])
