@@ -140,7 +140,8 @@ def attribute(job: Job, *, resume: bool = False, dask: str | None = None) -> Map
         plan = Plan(job)
         manifest = plan.manifest
         stack.enter_context(locked(job.out))
-        shards = begin(job.out, manifest, resume)
+        with progress_bar(manifest.num_entries, "image", "checking") as bar:
+            shards = begin(job.out, manifest, resume, bar.update)
         if shards:
             todo = sum(len(manifest.entries(shard)) for shard in shards)
             done = manifest.num_entries - todo

@@ -283,16 +283,18 @@ def locked(folder: str | os.PathLike) -> Iterator[None]:
             f"The file system of {folder} has no locks; see to it that no other run writes there.",
             stacklevel=3,
         )
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise OSError(f"Cannot write to {folder}: {reason}; give a folder you may write to.") from error
     try:
         yield
     finally:
         lock.release()
 
 
-def begin(folder: str | os.PathLike, manifest: Manifest, resume: bool) -> list[int]:
+def begin(
+    folder: str | os.PathLike,
+    manifest: Manifest,
+    resume: bool,
+    advance: Callable[[int], object] = lambda entries: None,
+) -> list[int]:
     """Return the numbers of the shards that are to be computed, after writing the manifest if there is none.
 
     Parameters
@@ -304,6 +306,8 @@ def begin(folder: str | os.PathLike, manifest: Manifest, resume: bool) -> list[i
     resume : bool
         Whether to go on with what is there. Then all shards are read and compared with their checksums, and
         damaged ones are to be computed again; drafts that a killed run left are removed.
+    advance : function, optional
+        Called after each shard that was looked at with the number of its entries.
 
     Raises
     ------
@@ -334,7 +338,8 @@ def begin(folder: str | os.PathLike, manifest: Manifest, resume: bool) -> list[i
     if resume:
         for draft in folder.glob(".maps-*.h5"):
             draft.unlink(missing_ok=True)
-        return [shard for shard in everything if _problem(folder, manifest, shard) is not None]
+        problems = _problems(folder, manifest, advance)
+        return [shard for shard in everything if problems[shard] is not None]
     missing = [shard for shard in everything if not manifest.path(folder, shard).exists()]
     if missing:
         raise ValueError(
@@ -366,7 +371,7 @@ def read_manifest(folder: str | os.PathLike) -> Manifest:
         ) from error
 
 
-def verify(folder: str | os.PathLike, advance: Callable[[int], object] = lambda images: None) -> list[str]:
+def verify(folder: str | os.PathLike, advance: Callable[[int], object] = lambda entries: None) -> list[str]:
     """Return a sentence for each shard of an output that is missing or damaged; an empty list if all is well.
 
     Parameters
@@ -380,12 +385,19 @@ def verify(folder: str | os.PathLike, advance: Callable[[int], object] = lambda 
     FileNotFoundError, ValueError
         If there is no manifest, or it is damaged.
     """
-    manifest = read_manifest(folder)
+    problems = _problems(folder, read_manifest(folder), advance)
+    return [problem for problem in problems if problem is not None]
+
+
+def _problems(
+    folder: str | os.PathLike, manifest: Manifest, advance: Callable[[int], object]
+) -> list[str | None]:
+    """Return for each shard what is wrong with it in a sentence, or None."""
     problems = []
     for shard in range(manifest.num_shards):
         problems.append(_problem(folder, manifest, shard))
         advance(len(manifest.entries(shard)))
-    return [problem for problem in problems if problem is not None]
+    return problems
 
 
 def _problem(folder: str | os.PathLike, manifest: Manifest, shard: int) -> str | None:
