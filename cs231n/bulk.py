@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -132,6 +133,7 @@ def attribute(job: Job, *, resume: bool = False, dask: str | None = None) -> Map
         If Dask's scheduler cannot be reached, or is lost.
     """
     job = job.with_absolute_paths()
+    _check_out_is_elsewhere(job)
     with contextlib.ExitStack() as stack:
         if dask is not None:
             from cs231n import cluster  # only now, for Dask is an extra
@@ -314,6 +316,15 @@ def first_choice_score(model: SqueezeNet) -> tf.Tensor:
     return build_once(
         model.graph, ("first choice's score", model), lambda: model.score_of(first_choice(model))
     )
+
+
+def _check_out_is_elsewhere(job: Job) -> None:
+    """Raise ValueError with a sentence if the maps would lie among the images."""
+    if Path(os.path.realpath(job.out)).is_relative_to(os.path.realpath(job.source)):
+        raise ValueError(
+            f"{job.out} lies in the folder of images, where a resumed run would take the maps for images; "
+            "give a folder elsewhere."
+        )
 
 
 def _check_labels(source: ImageSource) -> None:

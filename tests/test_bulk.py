@@ -302,6 +302,16 @@ def test_a_job_is_checked_when_it_is_made():
             Job("images", "out", **changes)
 
 
+def test_maps_do_not_go_among_the_images(tmp_path):
+    """A resumed run would take them for images: refused at once, also by way of a link."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "link").symlink_to("images")
+    for out in ("images/maps", "images", "link/deep/maps"):
+        with pytest.raises(ValueError, match=r"lies in the folder of images, .*; give a folder elsewhere\.$"):
+            attribute(Job(str(tmp_path / "images"), str(tmp_path / out)))
+    assert os.listdir(tmp_path / "images") == []
+
+
 def test_the_command_says_what_is_missing_or_too_much(tmp_path):
     """Without a source, or with one beside `--verify`: exit code 2 and one sentence, at once."""
     for words, sentence in (
