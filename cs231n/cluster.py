@@ -119,6 +119,7 @@ def _local_cluster(num_workers: int) -> distributed.LocalCluster:
         return distributed.LocalCluster(
             n_workers=num_workers,
             threads_per_worker=1,
+            memory_limit=None,  # near its share of the memory Dask would pause a worker, and for ever
             dashboard_address=":0",  # any port that is free
             silence_logs=logging.CRITICAL,  # what matters of workers' ends reaches the client
         )

@@ -109,6 +109,8 @@ def test_a_worker_that_dies_costs_its_shard_only(job, tmp_path):
     before = {}
     with cluster.connect("local:2") as client:
         pids = list(client.run(os.getpid).values())
+        limits = client.run(lambda dask_worker: dask_worker.memory_manager.memory_limit).values()
+        assert set(limits) == {None}  # a limit pauses a worker that the network alone brings near it
 
         def kill_one(entries):
             if not before:
