@@ -131,7 +131,7 @@ def _write_shard(shard: int, job: Job, manifest: Manifest) -> None:
         check_shard(job.out, manifest, shard)
         return
     with _opening:
-        computation = _computation(job, distributed.get_worker().state.nthreads)
+        computation = _computation(job, manifest.digest, distributed.get_worker().state.nthreads)
     host = socket.gethostname()
     try:
         in_folder = read_manifest(job.out)
@@ -152,6 +152,9 @@ def _write_shard(shard: int, job: Job, manifest: Manifest) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _computation(job: Job, num_threads: int) -> Computation:
-    """Return this worker process's computation: built for its first shard, the same one for all others."""
+def _computation(job: Job, digest: str, num_threads: int) -> Computation:
+    """Return this worker process's computation: built for its first shard, the same one for all others.
+
+    For another manifest, by its `digest`, it is built anew: source or weights may have changed in between.
+    """
     return Computation(Plan(job), num_threads)

@@ -1,6 +1,7 @@
 """On a cluster the result is the same, whichever worker computes what and however often one of them dies."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,23 @@ def test_a_worker_without_the_folder_or_with_other_weights_is_named(client, job,
     ):
         cluster.write(client, seen, other, [0])
     assert set(files(tmp_path)) == {MANIFEST}
+
+
+@pytest.mark.slow
+def test_a_worker_that_lives_on_sees_a_source_that_has_changed(client, job, tmp_path):
+    """On a cluster that stands for days: with one image more and the old maps removed it computes anew."""
+    images = tmp_path / "images"
+    shutil.copytree(job.source, images)
+    job = replace(job, source=str(images), out=str(tmp_path / "out"))
+    for num_entries in (NUM_ENTRIES, NUM_ENTRIES + 1):
+        manifest = Plan(job).manifest
+        assert manifest.num_entries == num_entries
+        (tmp_path / "out").mkdir()
+        begin(job.out, manifest, resume=False)
+        cluster.write(client, job, manifest, [0])
+        assert len(files(job.out)) == 2
+        shutil.rmtree(job.out)
+        shutil.copy(images / "00.png", images / "more.png")
 
 
 @pytest.mark.slow
