@@ -48,14 +48,14 @@ def connect(address: str) -> Iterator[distributed.Client]:
         If no scheduler answers there.
     """
     local = re.fullmatch(r"local:([1-9]\d*)", address)
-    if address.startswith("local") and local is None:
+    if local is None and address.partition(":")[0] == "local":
         raise ValueError(f"--dask is {address!r}; expected local:N with a number of processes, like local:2.")
     with contextlib.ExitStack() as stack:
         try:
             if local is not None:
                 address = stack.enter_context(_local_cluster(int(local[1]))).scheduler_address
             client = stack.enter_context(distributed.Client(address))
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, ValueError, TypeError, TimeoutError) as error:  # TypeError: TLS without certificates
             raise ConnectionError(
                 f"No Dask scheduler answers at {address}; start `dask scheduler`, or check the address."
             ) from error

@@ -70,12 +70,13 @@ def test_an_address_that_makes_no_sense_is_refused():
             cluster.connect(address),
         ):
             pass
-    with (
-        dask.config.set({"distributed.comm.timeouts.connect": "100ms"}),
-        pytest.raises(ConnectionError, match=r"^No Dask scheduler answers at tcp://127\.0\.0\.1:9; start"),
-        cluster.connect("tcp://127.0.0.1:9"),
-    ):
-        pass
+    for address in ("tcp://127.0.0.1:9", "localhost:9", "tls://127.0.0.1:9"):
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "100ms"}),
+            pytest.raises(ConnectionError, match=f"^No Dask scheduler answers at {address}; start"),
+            cluster.connect(address),
+        ):
+            pass
 
 
 @pytest.mark.slow
