@@ -18,6 +18,7 @@ from concurrent.futures import CancelledError
 try:
     import dask
     import distributed
+    from distributed.utils import silence_logging_cmgr
 except ImportError as error:
     raise ValueError(
         'Dask is not installed; run `pip install -e ".[cluster]"` in the kit\'s folder, or leave --dask out.'
@@ -54,10 +55,13 @@ def connect(address: str) -> Iterator[distributed.Client]:
         try:
             if local is not None:
                 address = stack.enter_context(_local_cluster(int(local[1]))).scheduler_address
+            # What goes wrong is raised below, as a sentence; Dask would log the same with a stack trace.
+            stack.enter_context(silence_logging_cmgr(logging.CRITICAL))
             client = stack.enter_context(distributed.Client(address))
         except (OSError, ValueError, TypeError, TimeoutError) as error:  # TypeError: TLS without certificates
             raise ConnectionError(
-                f"No Dask scheduler answers at {address}; start `dask scheduler`, or check the address."
+                f"No Dask scheduler answers at {address}; start `dask scheduler`, or check the address, and "
+                "for tls:// the certificates in Dask's configuration."
             ) from error
         yield client
 
