@@ -454,7 +454,11 @@ def attribute(
         batch_size=batch_size,
         shard_size=shard_size,
     )
-    maps = attribute(job, resume=resume, dask=dask)
+    try:
+        maps = attribute(job, resume=resume, dask=dask)
+    except KeyboardInterrupt:
+        print("Interrupted; what is finished stays, and --resume goes on with it.", file=sys.stderr)
+        raise typer.Exit(130) from None
     for name, reason in maps.skipped:
         print(f"Skipped {name}: {reason}")
     print(
