@@ -58,9 +58,14 @@ def smooth_with(sigma=None, finish=None, start=None, noise=None):
 
 WRONG_SMOOTHGRAD = [
     ("level taken for sigma", smooth_with(sigma=lambda X: 1)),
+    ("level forgotten", lambda X, y, epsilon, model, level: smooth_loop(X, y, epsilon, model, level=1)),
+    ("level of one's own", lambda X, y, epsilon, model, level: smooth_loop(X, y, epsilon, model)),
     ("one range for all images", smooth_with(sigma=lambda X: X.max() - X.min())),
+    ("sigma along the channels", smooth_with(sigma=lambda X: X.max((1, 2, 3)) - X.min((1, 2, 3)))),
     ("another measure than the range", smooth_with(sigma=lambda X: X.std((1, 2, 3), keepdims=True))),
     ("sum of the gradients", smooth_with(finish=lambda gs: gs.sum(0))),
+    ("another divisor", smooth_with(finish=lambda gs: gs.sum(0) / 25)),
+    ("another divisor", smooth_with(finish=lambda gs: gs.sum(0) / gs.shape[1])),
     ("absolute value before the mean", smooth_with(finish=lambda gs: abs(gs).mean(0))),
     ("absolute value of the mean", smooth_with(finish=lambda gs: abs(gs.mean(0)))),
     ("squared gradients", smooth_with(finish=lambda gs: (gs * gs).mean(0))),
@@ -94,13 +99,33 @@ def integrated_with(ts=None, at=None, scale=None, finish=None):
     return integrated_gradients
 
 
+def gradients_from_end_to_end(X, y, baseline, model, steps):
+    """Return the gradients at n + 1 points, both ends included."""
+    points = [baseline + t * (X - baseline) for t in np.linspace(0, 1, steps + 1)]
+    return np.array([g(point.astype(np.float32), y, model) for point in points])
+
+
+def integrated_mean_of_all(X, y, baseline, model, steps=50):
+    """As good: the mean of n + 1 gradients."""
+    return (X - baseline) * gradients_from_end_to_end(X, y, baseline, model, steps).mean(0)
+
+
+def integrated_trapezoids(X, y, baseline, model, steps=50):
+    """As good: the trapezoidal rule."""
+    gs = gradients_from_end_to_end(X, y, baseline, model, steps)
+    return (X - baseline) * np.trapezoid(gs, dx=1 / steps, axis=0)
+
+
 WRONG_INTEGRATED = [
     ("no factor", integrated_with(scale=lambda X, b: 1)),
     ("times the image", integrated_with(scale=lambda X, b: X)),
     ("the way backwards", integrated_with(scale=lambda X, b: b - X)),
     ("sum in place of the mean", integrated_with(finish=lambda a, n: a * n)),
     ("the baseline ignored", integrated_with(at=lambda X, b, t: t * X)),
+    ("the baseline ignored", integrated_with(at=lambda X, b, t: t * (X - b))),
     ("beyond the image", integrated_with(at=lambda X, b, t: b + t * X)),
+    ("steps not divided", integrated_with(ts=lambda n: [k + 1 for k in range(n)])),
+    ("steps of one's own", lambda X, y, b, model, steps: integrated_loop(X, y, b, model)),
     ("gradient at the image only", integrated_with(at=lambda X, b, t: X)),
     ("gradient at the baseline only", integrated_with(at=lambda X, b, t: b)),
     ("absolute values", integrated_with(finish=lambda a, n: abs(a))),
@@ -110,6 +135,8 @@ ACCEPTED_INTEGRATED = [
     ("steps from 0 on", integrated_with(ts=lambda n: [k / n for k in range(n)])),
     ("midpoints", integrated_with(ts=lambda n: [(2 * k + 1) / (2 * n) for k in range(n)])),
     ("evenly spaced with both ends", integrated_with(ts=lambda n: [k / (n - 1) for k in range(n)])),
+    ("evenly spaced with both ends", integrated_mean_of_all),
+    ("trapezoids", integrated_trapezoids),
 ]
 
 
@@ -155,6 +182,7 @@ WRONG_COMPLETENESS = [
     ("baseline's score forgotten", completeness_with(score=score_alone)),
     ("score of another class", completeness_with(score=gain_of_best)),
     ("mean of the attributions", completeness_with(total=lambda a: a.mean((1, 2, 3)))),
+    ("one sum for all images", completeness_with(total=lambda a: a.sum())),
     ("sum of the magnitudes", completeness_with(total=lambda a: abs(a).sum((1, 2, 3)))),
     ("one number for all images", completeness_with(finish=lambda share: float(100 * max(abs(share))))),
 ]
@@ -185,6 +213,7 @@ WRONG_GUIDED = [
     ("absolute value", lambda op, g: tf.abs(g) * tf.sign(op.outputs[0])),
     ("times the activation", lambda op, g: tf.nn.relu(g) * op.outputs[0]),
     ("the activation in place of the gradient", lambda op, g: op.outputs[0]),
+    ("truth values not cast", lambda op, g: g * (op.outputs[0] > 0) * (g > 0)),
     ("ones in place of the gradient", lambda op, g: tf.sign(op.outputs[0]) * tf.sign(tf.nn.relu(g))),
     ("all zero", lambda op, g: 0 * g),
     ("raises an error", lambda op, g: op.outputs[1]),

@@ -91,10 +91,26 @@ SMOOTHGRAD_MISTAKES = (
         ({"sigma": lambda X: 1.0},),
     ),
     Mistake(
+        "level forgotten",
+        "You took the whole range as σ. Which fraction of it is asked for?",
+        ({"sigma": lambda X: np.ptp(X, axis=(1, 2, 3), keepdims=True) / _LEVEL},),
+    ),
+    Mistake(
+        "level of one's own",
+        "You took a noise level of your own. It is an argument: level=0.15 is only its default.",
+        ({"sigma": lambda X: 0.15 / _LEVEL * np.ptp(X, axis=(1, 2, 3), keepdims=True)},),
+    ),
+    Mistake(
         "one range for all images",
         "You took one range for the whole batch, so that an image's map depends on its company. How wide "
         "is the range of each image by itself?",
         ({"sigma": np.ptp}, {"sigma": lambda X: np.ptp(X[:1])}),
+    ),
+    Mistake(
+        "sigma along the channels",
+        "You have one σ per image, but it is multiplied along the last axis, the channels, of which there "
+        "happen to be as many. What does keepdims=True change?",
+        ({"sigma": lambda X: np.ptp(X, axis=(1, 2, 3))},),
     ),
     Mistake(
         "another measure than the range",
@@ -111,6 +127,16 @@ SMOOTHGRAD_MISTAKES = (
         "sum of the gradients",
         "You added the gradients up. With twice as many samples your map would be twice as strong.",
         ({"reduce": lambda gradients: gradients.sum(axis=0)},),
+    ),
+    Mistake(
+        "another divisor",
+        "You added the gradients up and divided by another number than that of the draws. How many are there "
+        "in epsilon?",
+        (
+            {"reduce": lambda gradients: gradients.sum(axis=0) / _NUM_IMAGES},
+            {"reduce": lambda gradients: gradients.sum(axis=0) / 25},
+            {"reduce": lambda gradients: gradients.sum(axis=0) / 50},
+        ),
     ),
     Mistake(
         "absolute value before the mean",
@@ -262,13 +288,32 @@ INTEGRATED_MISTAKES = (
     Mistake(
         "the baseline ignored",
         "Your way starts at zero, whatever the baseline is.",
-        ({"point": lambda X, b, t: t * X}, {"point": lambda X, b, t: t * X, "factor": lambda X, b: X}),
+        (
+            {"point": lambda X, b, t: t * X},
+            {"point": lambda X, b, t: t * X, "factor": lambda X, b: X},
+            {"point": lambda X, b, t: t * (X - b)},
+        ),
     ),
     Mistake(
         "beyond the image",
         "You added the image's share to the whole baseline without taking the baseline's share away. "
         "Where are you for t = 1?",
         ({"point": lambda X, b, t: b + t * X},),
+    ),
+    Mistake(
+        "steps not divided",
+        "Your t is 1 in the first step and grows from there. Where is the way to end?",
+        ({"places": lambda n: np.arange(1.0, n + 1)},),
+    ),
+    Mistake(
+        "steps of one's own",
+        "You took a number of steps of your own. It is an argument: steps=50 is only its default.",
+        (
+            {
+                "places": lambda n: np.arange(1, 51) / 50,
+                "reduce": lambda gradients, n: gradients.mean(axis=0),
+            },
+        ),
     ),
     Mistake(
         "gradient at the image only",
@@ -314,7 +359,25 @@ INTEGRATED_MISTAKES = (
         "evenly spaced with both ends",
         "Your points go from the baseline to the image, both included. That is as good a sum as the "
         "formula's; the paper's goes from 1/n to 1.",
-        ({"places": lambda n: np.linspace(0, 1, n)},),
+        (
+            {"places": lambda n: np.linspace(0, 1, n)},
+            {
+                "places": lambda n: np.linspace(0, 1, n + 1),
+                "reduce": lambda gradients, n: gradients.mean(axis=0),
+            },
+        ),
+        accepted=True,
+    ),
+    Mistake(
+        "trapezoids",
+        "You averaged the gradients at both ends of each step. That is closer to the integral than the "
+        "formula's sum.",
+        (
+            {
+                "places": lambda n: np.linspace(0, 1, n + 1),
+                "reduce": lambda gradients, n: (gradients[:-1] + gradients[1:]).mean(axis=0) / 2,
+            },
+        ),
         accepted=True,
     ),
 )
@@ -458,6 +521,11 @@ COMPLETENESS_MISTAKES = (
         ({"total": lambda a: a.mean(axis=(1, 2, 3))},),
     ),
     Mistake(
+        "one sum for all images",
+        "You added up the attributions of all images together. Each image has a sum of its own.",
+        ({"total": lambda a: np.full(len(a), a.sum())},),
+    ),
+    Mistake(
         "sum of the magnitudes",
         "You added up the attributions without their signs. What lowers the score counts as negative.",
         ({"total": lambda a: np.abs(a).sum(axis=(1, 2, 3))},),
@@ -575,6 +643,13 @@ GUIDED_MISTAKES = (
             {"value": lambda z, g: z},
             {"value": lambda z, g: z, "passes": lambda z, g: z > 0},
         ),
+    ),
+    Mistake(
+        "truth values not cast",
+        "You multiplied the gradient by truth values, and TensorFlow made a truth value of it, too. tf.cast "
+        "makes numbers of them.",
+        # TensorFlow rounds towards zero before it asks for the truth: 0.9 is false.
+        ({"value": lambda z, g: np.abs(g) >= 1},),
     ),
     Mistake(
         "ones in place of the gradient",
