@@ -322,6 +322,9 @@ def integrated_gradients(
         Gauss–Legendre: closer to the integral for smooth functions. Geometric: Gauss–Legendre with
         ``t = (e^6u − 1) / (e^6 − 1)`` for u in [0, 1], for the score changes with the logarithm of the
         contrast, nearly all of it at low ones.
+        That holds on the way from the mean colour: there 50 steps miss completeness by at most 0.4 % on the
+        sample, where Gauss–Legendre misses it by up to 5 % and Riemann by up to 10 %. From `BLACK` geometric
+        misses it by up to 5 %, too.
     return_error : bool
         Return the completeness error as well.
 
