@@ -38,7 +38,8 @@ Written by `python -m cs231n compare-methods --out docs/methods.md` (kit {kit}):
 seed {seed}; {minutes:.0f} minutes on {processors} processors, {busy:.0f} minutes of their time.
 Weights: {weights}.
 
-Every method has its default settings and explains the image's own label. Figures are means over the images.
+Every method has its default settings and explains the image's own label; its map is the largest
+magnitude over the channels, as `saliency_map` makes it. Figures are means over the images.
 
 {table}
 
@@ -216,7 +217,7 @@ def _compare(
         top_randomized=top,
         all_randomized=bottom,
         ssim_all_randomized=_mean_of_defined(randomized.ssim[-1]),
-        edges=rank_correlation(maps, edges).mean(),
+        edges=_mean_of_defined(rank_correlation(maps, edges)),
         milliseconds=1e3 * seconds / len(maps),
     )
 
