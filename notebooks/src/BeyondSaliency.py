@@ -449,8 +449,9 @@ print(
 
 # %% [markdown]
 # Guided backpropagation and the deconvnet barely move while the upper layers forget which class is which:
-# the crispest picture of all is for the most part a picture of the *image*, sharpened by the lower layers.
-# Grad-CAM, the coarsest, changes at once. Beautiful and true are different things.
+# the crispest picture of all is for the most part a picture of the *image*, sharpened by the lower layers,
+# and moves only as these forget as well. Grad-CAM, the coarsest, changes at once. Beautiful and true are
+# different things.
 #
 # Why do guided backpropagation and the deconvnet behave so? Think of what happens to the signs on the way
 # back.
@@ -494,7 +495,8 @@ plotting.plot_lines(
 # %% [markdown]
 # The edge detector, which knows nothing, does as well at insertion as the best: the sharp edges come back
 # first, and edges on a blurred ground are what this network recognises things by. At deletion it is worse
-# than chance. So the test has a taste of its own, and one test is not enough.
+# than chance. So the test has a taste of its own, and one test is not enough. (`docs/methods.md` has the
+# results of all tests for all methods, on twenty photographs.)
 #
 # ## What to keep
 #
