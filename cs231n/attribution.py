@@ -22,6 +22,7 @@ from cs231n.gradients import (
     ImageGradient,
     ReLURule,
     build_once,
+    gathered_label_score,
     guided,
     image_gradient,
     label_score,
@@ -453,7 +454,8 @@ def grad_cam(
     tensor = _find_layer(model, layer)
 
     def build() -> ImageGradient:
-        score = label_score(model)
+        # The score of one label alone does not pass through the layers that hold all classes, 14 and 15.
+        score = (label_score if layer <= 13 else gathered_label_score)(model)
         return ImageGradient(score, model.image, wrt=tensor, labels=model.labels, outputs=[tensor])
 
     gradient_and_layer = build_once(model.graph, ("grad_cam", model.image.name, tensor.name), build)

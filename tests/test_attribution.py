@@ -210,7 +210,7 @@ def stretched(maps, height, width):
     return np.apply_along_axis(along, 2, tall, width)
 
 
-@pytest.mark.parametrize("layer", [12, 9, 3])
+@pytest.mark.parametrize("layer", [15, 14, 12, 9, 3])
 def test_grad_cam_equals_the_oracle(random_model, small_images, layer):
     """Grad-CAM of a layer is the float64 one, stretched to the image."""
     model, weights = random_model
