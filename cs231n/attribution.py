@@ -789,9 +789,11 @@ def _check_baseline(baseline: npt.ArrayLike, X: np.ndarray) -> np.ndarray:
         )
     if baseline.dtype == np.uint8:
         raise ValueError("baseline holds raw pixels (uint8); pass it through preprocess_image first.")
+    with np.errstate(over="ignore"):  # what is beyond float32's range becomes infinite, and is refused
+        baseline = baseline.astype(np.float32)
     if not np.isfinite(baseline).all():
         raise ValueError("baseline holds NaN or infinity; every value must be finite.")
-    return np.broadcast_to(baseline.astype(np.float32), X.shape)
+    return np.broadcast_to(baseline, X.shape)
 
 
 def _check(X: npt.ArrayLike, y: npt.ArrayLike, batch_size: int) -> tuple[np.ndarray, np.ndarray, int]:

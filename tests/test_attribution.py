@@ -341,6 +341,7 @@ def test_bad_images_labels_and_batch_sizes_get_a_sentence(model, name, arguments
         ("integrated_gradients", {"baseline": X[:, :30]}, r"baseline has shape \(2, 30, 40, 3\); expected"),
         ("integrated_gradients", {"baseline": 0}, r"baseline has shape \(\); expected a colour \(3,\)"),
         ("integrated_gradients", {"baseline": NAN}, r"baseline holds NaN or infinity"),
+        ("integrated_gradients", {"baseline": [0, 0, 1e39]}, r"baseline holds NaN or infinity"),
         ("integrated_gradients", {"baseline": X.astype(np.uint8)}, r"baseline holds raw pixels"),
         ("integrated_gradients", {"baseline": "black"}, r"baseline is str, not an array of numbers"),
         ("blur_integrated_gradients", {"steps": -1}, r"steps is -1"),
