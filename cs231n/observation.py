@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from cs231n.quiet_tensorflow import tf
 
-ON_ARRAYS, ON_TENSORS, AS_RELU_RULE = "on arrays", "on tensors", "as ReLU rule"
+ON_ARRAYS, ON_ARRAYS_ALONE = "on arrays", "on arrays alone"
+ON_TENSORS, AS_RELU_RULE = "on tensors", "as ReLU rule"
 """Ways to call a function: see `observe`."""
 
 _MAX_TEXT = 300
@@ -98,17 +99,18 @@ def observe(
     ----------
     function : callable
     arguments : sequence
-        Arrays and numbers, of which each call gets copies. For the other ways than `ON_ARRAYS`: of each call
-        its arguments, arrays, numbers and lists of these.
+        Arrays and numbers, of which each call gets copies. For functions on tensors: of each call its
+        arguments, arrays, numbers and lists of these.
     keywords : mapping
     model : SqueezeNet
     seed : int
         What NumPy's global generator is seeded with before each call. It is put back afterwards.
     way : str
-        `ON_ARRAYS`: ``function(*arguments, model, **keywords)``, twice. `ON_TENSORS`: once for each of
-        `arguments`, with tensors in the place of arrays, in a graph of its own; the tensors that it returns
-        are run. `AS_RELU_RULE`: likewise, ``function(op, gradient)`` with a ReLU of the first array.
-        Keywords, model and seed are for `ON_ARRAYS`.
+        `ON_ARRAYS`: ``function(*arguments, model, **keywords)``, twice. `ON_ARRAYS_ALONE`: likewise without
+        the model. `ON_TENSORS`: once for each of `arguments`, with tensors in the place of arrays, in a graph
+        of its own; the tensors that it returns are run. `AS_RELU_RULE`: likewise, ``function(op, gradient)``
+        with a ReLU of the first array. Keywords and seed are for functions on arrays, the model is for
+        `ON_ARRAYS`.
     """
     if way == ON_TENSORS:
         return _observe_on_tensors(function, arguments)
@@ -116,14 +118,35 @@ def observe(
         return _observe_on_tensors(lambda z, gradient: function(tf.nn.relu(z).op, gradient), arguments)
     state = np.random.get_state()  # noqa: NPY002  the notebook's functions draw from it
     try:
-        first, changed = _call(function, arguments, keywords, model, seed)
-        operations = len(model.graph.get_operations())
-        with _watched_sessions(model.image) as watched:
-            second, _ = _call(function, arguments, keywords, model, seed)
+        if way == ON_ARRAYS_ALONE:
+            return _observe_alone(lambda *copies: function(*copies, **keywords), arguments, seed)
+        return _observe_with_model(
+            lambda *copies: function(*copies, model, **keywords), arguments, model, seed
+        )
     except (Exception, SystemExit) as error:
         return _failed(error)
     finally:
         np.random.set_state(state)  # noqa: NPY002
+
+
+def _observe_alone(function: Callable[..., Any], arguments: Sequence[Any], seed: int) -> Observation:
+    """Return what a function of arrays did that needs no model."""
+    (first, changed), (second, _) = (_call(function, arguments, seed) for _ in range(2))
+    result = as_numbers(first)
+    return Observation(
+        result, kind=_kind(first), changed=changed, repeatable=_agree(result, as_numbers(second))
+    )
+
+
+def _observe_with_model(
+    function: Callable[..., Any], arguments: Sequence[Any], model: Any, seed: int
+) -> Observation:
+    """Return what a function did that has a model's graph as the default one, and what it did to that."""
+    with model.graph.as_default():
+        first, changed = _call(function, arguments, seed)
+        operations = len(model.graph.get_operations())
+        with _watched_sessions(model.image) as watched:
+            second, _ = _call(function, arguments, seed)
     result = as_numbers(first)
     return Observation(
         result,
@@ -253,18 +276,11 @@ def _failed(error: BaseException) -> Observation:
     return Observation(error=describe_error(error), is_stub=is_stub)
 
 
-def _call(
-    function: Callable[..., Any],
-    arguments: Sequence[Any],
-    keywords: Mapping[str, Any],
-    model: Any,
-    seed: int,
-) -> tuple[Any, bool]:
+def _call(function: Callable[..., Any], arguments: Sequence[Any], seed: int) -> tuple[Any, bool]:
     """Return the function's result for copies of the arguments, and whether it changed these."""
     copies = [np.copy(value) if isinstance(value, np.ndarray) else value for value in arguments]
     np.random.seed(seed)  # noqa: NPY002
-    with model.graph.as_default():
-        result = function(*copies, model, **keywords)
+    result = function(*copies)
     changed = not all(map(_array_equal, copies, arguments))
     # A result that is one of the arguments must not change with it.
     return (result.copy() if isinstance(result, np.ndarray) else result), changed

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+from scipy.spatial.distance import cosine
 
 from cs231n import attribution
 from cs231n.checks import attribution as tasks
-from cs231n.checks import check_guided_rule, check_smoothgrad
+from cs231n.checks import check_guided_rule, check_rank_correlation, check_smoothgrad
 from cs231n.checks.task import Workings, distance
 from cs231n.plotting import ColorScale
 from cs231n.quiet_tensorflow import tf
@@ -219,6 +221,64 @@ WRONG_GUIDED = [
     ("raises an error", lambda op, g: op.outputs[1]),
 ]
 
+
+def counted_ranks(one):
+    """Return each pixel's rank, counted: the smaller ones, and half of the equal ones."""
+    values = one.ravel()
+    return np.array([(values < v).sum() + ((values == v).sum() + 1) / 2 for v in values])
+
+
+def rank_correlation_by_hand(a, b):
+    """Right: ranks counted, correlation written out."""
+    (p, q) = (ranks - ranks.mean() for ranks in (counted_ranks(a), counted_ranks(b)))
+    return (p * q).sum() / np.sqrt((p * p).sum() * (q * q).sum())
+
+
+def rank_in_place(a, b):
+    """Wrong: the caller's map holds ranks afterwards."""
+    a[:] = counted_ranks(a).reshape(a.shape)
+    return np.corrcoef(a.ravel(), counted_ranks(b))[0, 1]
+
+
+RIGHT_RANK = [
+    rank_correlation_by_hand,
+    lambda a, b: stats.spearmanr(a.ravel(), b.ravel())[0],
+    lambda a, b: stats.pearsonr(counted_ranks(a), counted_ranks(b))[0],
+    lambda a, b: float(np.cov(*(stats.zscore(counted_ranks(m)) for m in (a, b)), bias=True)[0, 1]),
+]
+WRONG_RANK = [
+    ("the values' correlation", lambda a, b: np.corrcoef(a.flat, b.flat)[1, 0]),
+    ("ranks of one map only", lambda a, b: np.corrcoef(counted_ranks(a), b.ravel())[0, 1]),
+    ("ranks of one map only", lambda a, b: np.corrcoef(a.ravel(), counted_ranks(b))[0, 1]),
+    (
+        "order in place of ranks",
+        lambda a, b: np.corrcoef(*(m.ravel().argsort(kind="stable") for m in (a, b)))[0, 1],
+    ),
+    (
+        "ranks within rows or columns",
+        lambda a, b: np.corrcoef(*(stats.rankdata(m, axis=-1).flat for m in (a, b)))[0, 1],
+    ),
+    ("ranks of the magnitudes", lambda a, b: rank_correlation_by_hand(abs(a), abs(b))),
+    ("sign lost or flipped", lambda a, b: abs(rank_correlation_by_hand(a, b))),
+    ("sign lost or flipped", lambda a, b: rank_correlation_by_hand(a, b) ** 2),
+    ("sign lost or flipped", lambda a, b: rank_correlation_by_hand(-a, b)),
+    ("sign lost or flipped", lambda a, b: 1 - rank_correlation_by_hand(a, b)),
+    ("the whole matrix", lambda a, b: np.corrcoef(counted_ranks(a), counted_ranks(b))),
+    ("a map with itself", lambda a, b: np.corrcoef(counted_ranks(a), counted_ranks(b))[0, 0]),
+    ("not normalised", lambda a, b: np.cov(counted_ranks(a), counted_ranks(b))[0, 1]),
+    ("mean not subtracted", lambda a, b: 1 - cosine(counted_ranks(a), counted_ranks(b))),
+    ("Kendall's", lambda a, b: stats.kendalltau(a, b).statistic),
+    ("changes its argument", rank_in_place),
+    ("returns nothing", lambda a, b: None),
+    ("raises an error", lambda a, b: a @ b),
+    ("unknown mistake", lambda a, b: rank_correlation_by_hand(a, b) / 2),
+    ("wrong shape", lambda a, b: [rank_correlation_by_hand(a, b)]),
+]
+ACCEPTED_RANK = [
+    ("ties", lambda a, b: np.corrcoef(*(m.ravel().argsort(kind="stable").argsort() for m in (a, b)))[0, 1]),
+    ("ties", lambda a, b: 1 - 6 * sum((counted_ranks(a) - counted_ranks(b)) ** 2) / (a.size**3 - a.size)),
+]
+
 RIGHT = [
     (tasks.SMOOTHGRAD, smooth_loop),
     (tasks.SMOOTHGRAD, smooth_per_image),
@@ -287,10 +347,35 @@ def test_each_mistake_in_a_rule_is_named(name, rule):
     assert ", ".join(verdict.mistakes) == name
 
 
+@pytest.mark.parametrize("function", RIGHT_RANK)
+def test_right_rank_correlations_pass(function):
+    """However it is written."""
+    report = check_rank_correlation(function)
+    assert report.passed, report
+    assert report.verdict.mistakes == ()
+
+
+@pytest.mark.parametrize(("name", "function"), WRONG_RANK)
+def test_each_mistake_in_a_rank_correlation_is_named(name, function):
+    """A wrong one fails, and is told what was done; it needs no network."""
+    verdict = check_rank_correlation(function).verdict
+    assert not verdict.passed
+    assert ", ".join(verdict.mistakes) == name
+
+
+@pytest.mark.parametrize(("name", "function"), ACCEPTED_RANK)
+def test_ties_are_accepted_with_a_remark(name, function):
+    """What differs for equal pixels alone is no mistake."""
+    verdict = check_rank_correlation(function).verdict
+    assert verdict.passed
+    assert verdict.mistakes == (name,)
+
+
 def test_every_known_mistake_is_tried():
     """There is a learner for each."""
     tried = {(task.title, name) for task, name, _ in [*WRONG, *ACCEPTED]}
     tried |= {(tasks.GUIDED_BACKPROP.title, name) for name, _ in WRONG_GUIDED}
+    tried |= {(tasks.RANK_CORRELATION.title, name) for name, _ in [*WRONG_RANK, *ACCEPTED_RANK]}
     assert {(task.title, mistake.name) for task in tasks.TASKS for mistake in task.mistakes} <= tried
 
 

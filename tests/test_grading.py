@@ -142,6 +142,7 @@ def test_companion_notebooks_are_graded_by_their_functions(tmp_path):
         ("integrated_gradients", "times the image"),
         ("completeness_error", "right"),
         ("guided_rule", "right"),
+        ("rank_correlation", "right"),
         ("content_loss", "right"),
         ("gram_matrix", "normalised wrongly"),
         ("style_loss", "wrong Gram matrix"),

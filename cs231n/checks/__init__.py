@@ -125,6 +125,15 @@ def check_guided_rule(function: Callable[..., Any]) -> Report:
     return check(attribution.GUIDED_BACKPROP, function)
 
 
+def check_rank_correlation(function: Callable[..., Any]) -> Report:
+    """Say whether a learner's `rank_correlation` is right, and if not, what was done.
+
+    Parameter, result and errors are those of `check_guided_rule`; the function is called with two maps,
+    (a, b).
+    """
+    return check(attribution.RANK_CORRELATION, function)
+
+
 def check_content_loss(function: Callable[..., Any]) -> Report:
     """Say whether a learner's `content_loss` is right, and if not, what was done.
 

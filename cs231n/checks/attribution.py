@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from scipy.stats import kendalltau, rankdata
 
-from cs231n import attribution
+from cs231n import attribution, evaluation
 from cs231n.checks.inputs import choose_labels, draw_images
 from cs231n.checks.task import Case, Mistake, Outcome, Task, Workings
 from cs231n.gradients import guided, label_score
-from cs231n.observation import AS_RELU_RULE, stack
+from cs231n.observation import AS_RELU_RULE, ON_ARRAYS_ALONE, stack
 from cs231n.quiet_tensorflow import tf
 
 _SIZE = (47, 39)
@@ -671,5 +672,170 @@ GUIDED_BACKPROP = Task(
 )
 """`guided_rule(op, gradient)`."""
 
-TASKS = (SMOOTHGRAD, INTEGRATED_GRADIENTS, COMPLETENESS, GUIDED_BACKPROP)
+
+# --- Rank correlation ---
+
+Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray | float]
+
+
+def make_rank_cases(workings: Workings | None, seed: int, size: tuple[int, int] = (13, 11)) -> Iterator[Case]:
+    """Yield two maps that fall and rise against each other, with equal pixels and a few large ones."""
+    rng = np.random.default_rng(seed)
+    a, other = rng.normal(size=(2, *size))
+    b = -0.6 * a + 0.8 * other
+    a, b = (np.sign(one) * np.abs(one) ** 3 for one in (a, b))
+    a[np.abs(a) < 0.02] = b[np.abs(b) < 0.05] = 0
+    yield Case("", (a, b + 0.3), way=ON_ARRAYS_ALONE)
+
+
+def solve_rank_correlation(
+    workings: Workings | None,
+    case: Case,
+    *,
+    rank_a: Callable[[np.ndarray], np.ndarray] = lambda one: rankdata(one),
+    rank_b: Callable[[np.ndarray], np.ndarray] = lambda one: rankdata(one),
+    correlate: Statistic = lambda a, b: _pearson(a, b),
+    finish: Callable[[float], float] = lambda correlation: correlation,
+) -> Outcome:
+    """Return the rank correlation of two maps, part by part.
+
+    Parameters
+    ----------
+    workings : None
+    case : Case
+    rank_a, rank_b : function (H, W) -> array
+        What is taken in the place of the first and the second map.
+    correlate : function of both
+        The number, or numbers, that they come to.
+    finish : function of that
+        The number that is returned.
+    """
+    a, b = case.arguments
+    return Outcome(np.asarray(finish(correlate(rank_a(a).ravel(), rank_b(b).ravel()))))
+
+
+def compute_rank_reference(workings: Workings | None, case: Case) -> np.ndarray:
+    """Return the kit's rank correlation, shape ()."""
+    a, b = case.arguments
+    return evaluation.rank_correlation(a[None], b[None])[0]
+
+
+def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+    return np.corrcoef(a, b)[0, 1]
+
+
+def _of_both(rank: Callable[[np.ndarray], np.ndarray]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Return the change that takes something else in the place of either map."""
+    return {"rank_a": rank, "rank_b": rank}
+
+
+def _order(one: np.ndarray) -> np.ndarray:
+    return np.argsort(one, axis=None, kind="stable")
+
+
+def _spearman_without_ties(a: np.ndarray, b: np.ndarray) -> float:
+    return 1 - 6 * ((a - b) ** 2).sum() / (a.size * (a.size**2 - 1))
+
+
+RANK_MISTAKES = (
+    Mistake(
+        "the values' correlation",
+        "You correlated the maps' values. A few large ones decide that; which numbers take their place?",
+        (_of_both(lambda one: one),),
+    ),
+    Mistake(
+        "ranks of one map only",
+        "Only one of the two maps was replaced by its ranks.",
+        ({"rank_a": lambda one: one}, {"rank_b": lambda one: one}),
+    ),
+    Mistake(
+        "order in place of ranks",
+        "You correlated the results of argsort: where the smallest pixel is, where the next one is, and so "
+        "on. A pixel's rank is its own place in that order.",
+        (_of_both(_order),),
+    ),
+    Mistake(
+        "ranks within rows or columns",
+        "You ranked each row, or each column, by itself. A pixel's rank is its place among all of the map's.",
+        (
+            _of_both(lambda one: rankdata(one, axis=0)),
+            _of_both(lambda one: rankdata(one, axis=1)),
+            _of_both(lambda one: one.argsort(axis=0).argsort(axis=0)),
+            _of_both(lambda one: one.argsort().argsort()),
+        ),
+    ),
+    Mistake(
+        "ranks of the magnitudes",
+        "You ranked the pixels' magnitudes. A strongly negative pixel has a low rank, not a high one.",
+        (_of_both(lambda one: rankdata(np.abs(one))),),
+    ),
+    Mistake(
+        "sign lost or flipped",
+        "Yours is positive for two maps of which one falls where the other rises. Was the sign dropped, does "
+        "one of your rankings begin with the largest pixel, or did you take 1 less the correlation?",
+        ({"finish": np.abs}, {"finish": np.square}, {"finish": lambda r: 1 - r}),
+    ),
+    Mistake(
+        "the whole matrix",
+        "np.corrcoef returns each map's correlation with itself, too. Which entry is that of one map with "
+        "the other?",
+        ({"correlate": np.corrcoef},),
+    ),
+    Mistake(
+        "a map with itself",
+        "Your correlation is 1, as that of a map with itself. Which two are to be compared?",
+        ({"correlate": lambda a, b: 1.0},),
+    ),
+    Mistake(
+        "not normalised",
+        "You computed how the ranks vary together, without relating it to how much each of them varies by "
+        "itself.",
+        (
+            {"correlate": lambda a, b: np.cov(a, b)[0, 1]},
+            {"correlate": lambda a, b: np.cov(a, b, bias=True)[0, 1]},
+            {"correlate": lambda a, b: np.dot(a - a.mean(), b - b.mean())},
+            {"correlate": np.dot},
+        ),
+    ),
+    Mistake(
+        "mean not subtracted",
+        "You divided the ranks' product by their norms. What has to be subtracted from the ranks before?",
+        ({"correlate": lambda a, b: a @ b / np.linalg.norm(a) / np.linalg.norm(b)},),
+    ),
+    Mistake(
+        "Kendall's",
+        "You computed Kendall's rank correlation, which counts pairs of pixels. It is Spearman's that is "
+        "asked for.",
+        ({"correlate": lambda a, b: kendalltau(a, b).statistic},),
+    ),
+    Mistake(
+        "ties",
+        "Equal pixels got different ranks, or a formula that assumes that there are none. Most maps have "
+        "few, so that is accepted; with rankdata they share one rank.",
+        (
+            _of_both(lambda one: rankdata(one, method="ordinal")),
+            _of_both(lambda one: rankdata(one, method="min")),
+            _of_both(lambda one: rankdata(one, method="max")),
+            _of_both(lambda one: rankdata(one, method="dense")),
+            {"correlate": _spearman_without_ties},
+            _of_both(lambda one: rankdata(one, method="ordinal")) | {"correlate": _spearman_without_ties},
+        ),
+        accepted=True,
+    ),
+)
+
+RANK_CORRELATION = Task(
+    title="Rank correlation",
+    function="rank_correlation",
+    points=5,
+    make_cases=make_rank_cases,
+    compute_reference=compute_rank_reference,
+    solve=solve_rank_correlation,
+    mistakes=RANK_MISTAKES,
+    tolerance=1e-5,
+    needs_model=False,
+)
+"""`rank_correlation(a, b)`."""
+
+TASKS = (SMOOTHGRAD, INTEGRATED_GRADIENTS, COMPLETENESS, GUIDED_BACKPROP, RANK_CORRELATION)
 """In the order of the notebook."""

@@ -17,7 +17,7 @@ import numpy as np
 from cs231n import session
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.gradients import image_gradient
-from cs231n.observation import ON_ARRAYS, Observation
+from cs231n.observation import AS_RELU_RULE, ON_ARRAYS, ON_TENSORS, Observation
 from cs231n.quiet_tensorflow import tf
 
 _CHANGES_ARGUMENT = (
@@ -110,6 +110,11 @@ class Case:
     keywords: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     way: str = ON_ARRAYS
+
+    @property
+    def on_tensors(self) -> bool:
+        """Whether the function is given tensors, and returns one."""
+        return self.way in (ON_TENSORS, AS_RELU_RULE)
 
 
 @dataclass(frozen=True)
@@ -346,7 +351,7 @@ def _recognise(
     """Return the known mistakes' names, the explanation, and whether the answer counts as right."""
     if seen.kind == "numbers":
         return ("returns numbers",), _RETURNS_NUMBERS, False
-    if seen.kind == "Tensor" and case.way == ON_ARRAYS:
+    if seen.kind == "Tensor" and not case.on_tensors:
         return ("returns a Tensor",), _RETURNS_TENSOR, False
     if seen.result is None:
         return (), "", False
@@ -393,12 +398,12 @@ def _describe(case: Case, seen: Observation, expected: np.ndarray) -> tuple[tupl
     if seen.kind == "NoneType":
         return ("returns nothing",), "Your function returned None. Does every way through it end in a return?"
     if seen.result is None:
-        wanted = "an array of numbers" if case.way == ON_ARRAYS else "a tensor"
+        wanted = "a tensor" if case.on_tensors else "an array of numbers"
         return ("wrong type",), f"Your function returned a {seen.kind}; {wanted} is expected."
     if seen.result.shape != expected.shape:
-        if case.way != ON_ARRAYS and expected.ndim == 1:
+        if case.on_tensors and expected.ndim == 1:
             return ("not a scalar",), _NOT_A_SCALAR
-        what = "result has" if case.way == ON_ARRAYS else f"results for {len(case.arguments)} inputs have"
+        what = f"results for {len(case.arguments)} inputs have" if case.on_tensors else "result has"
         return ("wrong shape",), f"Your {what} shape {seen.result.shape}; expected {expected.shape}."
     if not np.isfinite(seen.result).all():
         share = 1 - np.isfinite(seen.result).mean()
@@ -410,7 +415,7 @@ def _describe(case: Case, seen: Observation, expected: np.ndarray) -> tuple[tupl
     if np.abs(seen.result).max() <= _ZERO * np.abs(expected).max():
         return ("all zero",), _ALL_ZERO
     numbers = describe_difference(seen.result, expected)
-    if case.way != ON_ARRAYS and len(case.arguments) > 1:
+    if case.on_tensors and len(case.arguments) > 1:
         numbers += f" (The first index counts the {len(case.arguments)} inputs that were tried.)"
     return ("unknown mistake",), f"This is not right, and no known mistake. {numbers}"
 
@@ -423,6 +428,8 @@ def describe_difference(result: np.ndarray, expected: np.ndarray) -> str:
 
 def _difference_sentences(result: np.ndarray, expected: np.ndarray) -> list[str]:
     a, b = result.astype(np.float64).ravel(), expected.astype(np.float64).ravel()
+    if expected.ndim == 0:
+        return [f"Yours is {a[0]:.4g}, expected {b[0]:.4g}."]
     where = int(np.abs(a - b).argmax())
     index = ", ".join(str(int(i)) for i in np.unravel_index(where, expected.shape))
     sentences = [f"The largest difference is at [{index}]: yours {a[where]:.4g}, expected {b[where]:.4g}."]
@@ -437,7 +444,7 @@ def _difference_sentences(result: np.ndarray, expected: np.ndarray) -> list[str]
 
 
 def _remarks_on_graph(case: Case, seen: Observation) -> tuple[str, ...]:
-    if case.way != ON_ARRAYS:
+    if case.on_tensors:
         return _remarks_on_building(seen)
     if not seen.operations:
         return ()

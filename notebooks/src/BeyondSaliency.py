@@ -33,6 +33,7 @@ from cs231n.checks import (
     check_completeness_error,
     check_guided_rule,
     check_integrated_gradients,
+    check_rank_correlation,
     check_smoothgrad,
 )
 from cs231n.classifiers.squeezenet import SqueezeNet
@@ -384,6 +385,10 @@ def rank_correlation(a, b):
     return correlation
 
 
+# %%
+check_rank_correlation(rank_correlation)
+
+# %%
 print("gradient and SmoothGrad:  ", round(rank_correlation(gradient[0], smooth[0]), 3))
 print("the same, by the library: ", evaluation.rank_correlation(gradient, smooth)[0].round(3))
 
