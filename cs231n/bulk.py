@@ -153,7 +153,12 @@ def attribute(job: Job, *, resume: bool = False, dask: str | None = None) -> Map
             else:
                 computation = stack.enter_context(Computation(plan, session.num_callers()))
                 computation.write(shards, bar.update)
-        return Maps(job.out)
+        maps = Maps(job.out)
+        if job.strict and maps.skipped:  # by an earlier run that was not strict
+            raise ValueError(
+                f"An earlier run skipped {len(maps.skipped):,} of the images: {maps.skipped[0][1]}"
+            )
+        return maps
 
 
 class Plan:

@@ -12,6 +12,7 @@ import logging
 import re
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 
@@ -63,6 +64,11 @@ def connect(address: str) -> Iterator[distributed.Client]:
                 f"No Dask scheduler answers at {address}; start `dask scheduler`, or check the address, and "
                 "for tls:// the certificates in Dask's configuration."
             ) from error
+        if not client.scheduler_info()["workers"]:
+            warnings.warn(
+                f"The scheduler has no workers yet; the run begins with the first: dask worker {address}",
+                stacklevel=2,
+            )
         yield client
 
 

@@ -290,6 +290,13 @@ def test_what_has_no_label_is_skipped(tmp_path):
         attribute(with_out(job, tmp_path / "strict", strict=True))
 
 
+@pytest.mark.slow
+def test_strict_does_not_take_over_what_was_skipped(job, whole):
+    """A run that is to end at a damaged image is not content with files of one that skipped it."""
+    with pytest.raises(ValueError, match=r"^An earlier run skipped 1 of the images: .*21\.png is empty"):
+        attribute(with_out(job, whole, strict=True), resume=True)
+
+
 def test_a_job_is_checked_when_it_is_made():
     """What is misspelt is named with what there is, before anything is opened."""
     for changes, sentence in (

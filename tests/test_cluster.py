@@ -62,6 +62,16 @@ def files(folder):
     return {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.name != ".lock"}
 
 
+def test_a_cluster_without_workers_is_waited_for_with_a_word():
+    """A run that nobody computes says so, and what to start."""
+    with (
+        distributed.LocalCluster(processes=False, n_workers=0, dashboard_address=":0") as empty,
+        pytest.warns(UserWarning, match=f"no workers yet; .*: dask worker {empty.scheduler_address}$"),
+        cluster.connect(empty.scheduler_address),
+    ):
+        pass
+
+
 def test_an_address_that_makes_no_sense_is_refused():
     """`local` needs a number of processes; any other address needs a scheduler."""
     for address in ("local", "local:0", "local:two"):
