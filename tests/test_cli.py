@@ -152,6 +152,7 @@ def test_visualize_draws_a_class_step_by_step(tmp_path):
     assert Image.open(tmp_path / "c.gif").n_frames == 4
 
 
+@pytest.mark.slow  # each starts a process
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -266,6 +267,7 @@ def test_style_of_files_and_of_the_kits_pictures(tmp_path):
         assert animation.n_frames == 41  # every fifth of 200 steps, and the start
 
 
+@pytest.mark.slow  # each starts a process
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

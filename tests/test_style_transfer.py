@@ -26,6 +26,8 @@ from cs231n.style_transfer import (
 )
 from tests import oracle
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 STYLE_LAYERS = (1, 4, 6, 7)
 TERMS = {
     "content_layer": 3,
