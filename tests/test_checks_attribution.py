@@ -14,6 +14,8 @@ from cs231n.quiet_tensorflow import tf
 from tests import oracle
 from tests.test_checks import SEED, assert_mistakes_differ, judge_at
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 
 def g(X, y, model):
     """Return the gradient, as learners call it."""

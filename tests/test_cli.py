@@ -194,6 +194,7 @@ def test_weights_go_to_hdf5_and_back(tmp_path):
     assert "DeepScale 1.1" in again.stdout
 
 
+@pytest.mark.slow  # each starts a process
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -22,6 +22,8 @@ from cs231n.downloads import PinnedPackage, download_package, download_url, look
 from tests import loopback
 from tests.loopback import zip_of
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 ROOT = Path(__file__).resolve().parent.parent
 BODY = bytes(range(256)) * 40
 

@@ -8,6 +8,8 @@ from cs231n.classifiers.fast_convolution import fast_convolution_gradients
 from cs231n.gradients import ImageGradient, gathered_label_score, label_score, max_abs
 from cs231n.net_visualization import compute_saliency_maps
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 
 @pytest.mark.parametrize(
     ("size", "stride", "padding"),

@@ -9,6 +9,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from tests import oracle, oracle_methods
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 LOWEST, HIGHEST = (
     [-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225],
     [0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225],

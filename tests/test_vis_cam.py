@@ -8,6 +8,8 @@ from cs231n.vis import GraphModel, visualize_cam, visualize_cam_with_losses, vis
 from cs231n.vis.losses import ActivationMaximization, TotalVariation
 from tests import oracle, oracle_methods
 
+pytestmark = pytest.mark.slow  # many small laws, not under a minute together with all others
+
 
 @pytest.fixture
 def pooled(graph):
