@@ -59,7 +59,7 @@ def record(
 ) -> Iterator[Recording]:
     """Yield the recording after each step of the ascent, from a start of its own."""
     name = short_name(check_label(target, "The class"))
-    recording = Recording([name], "step", "score")
+    recording = Recording([name], "step", "score", first=1)
     iterations = class_visualization_steps(
         target,
         model,

@@ -89,16 +89,20 @@ def bars(classes: Sequence[tuple[int, str, float]], chosen: int) -> str:
     return f'<ol class="bars" aria-label="The network\'s five best guesses">{buttons}</ol>'
 
 
-def curves(lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, at: int) -> str:
+def curves(
+    lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, at: int, first: int = 0
+) -> str:
     """Return numbers over steps as lines, with a mark at one step.
 
     Parameters
     ----------
     lines : mapping of str to sequence of K float
-        For each line's name its values at steps 0 to K - 1; NaN leaves a gap.
+        For each line's name its K values, one per step; NaN leaves a gap.
     x_label, y_label : str
     at : int
-        The step to mark.
+        The value to mark, from 0.
+    first : int
+        The number of the first step.
     """
     steps = max(map(len, lines.values()))
     known = [v for values in lines.values() for v in values if np.isfinite(v)] or [0.0]
@@ -130,10 +134,9 @@ def curves(lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, 
         if value in (low, high) or (value < high and y(low) - y(value) > _LINE)
     )
     last = steps - 1
-    ticks += f'<text x="{_LEFT}" y="{_CHART_HEIGHT - 16}" text-anchor="middle">0</text>'
-    ticks += (
-        f'<text x="{x(last):.1f}" y="{_CHART_HEIGHT - 16}" text-anchor="end">{last}</text>' if last else ""
-    )
+    ticks += f'<text x="{_LEFT}" y="{_CHART_HEIGHT - 16}" text-anchor="middle">{first}</text>'
+    if last:
+        ticks += f'<text x="{x(last):.1f}" y="{_CHART_HEIGHT - 16}" text-anchor="end">{first + last}</text>'
     middle = _LEFT + plot_width / 2
     axes = (
         f'<path d="M{_LEFT} {_TOP}V{_TOP + plot_height}H{_CHART_WIDTH - _RIGHT}" class="axis"/>'
@@ -142,7 +145,7 @@ def curves(lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str, 
         f'<text transform="translate(16 {_TOP + plot_height / 2}) rotate(-90)" text-anchor="middle">'
         f"{escape(y_label)}</text>"
     )
-    alt = escape(f"{y_label} by {x_label}. At {at}: {'; '.join(told)}.")
+    alt = escape(f"{y_label} by {x_label}. At {first + at}: {'; '.join(told)}.")
     return (
         f'<div class="chart"><p class="legend">{"".join(legend)}</p>'
         f'<svg viewBox="0 0 {_CHART_WIDTH} {_CHART_HEIGHT}" role="img" aria-label="{alt}">'

@@ -33,12 +33,15 @@ class Recording:
         Names of the curves that the frames' values make.
     x_label, y_label : str
         What the axes are.
+    first : int
+        The number of the first step.
     frames : list of Frame
     """
 
     curves: Sequence[str]
     x_label: str
     y_label: str
+    first: int = 0
     frames: list[Frame] = field(default_factory=list)
 
     @property
@@ -51,7 +54,7 @@ class Recording:
         frame = self.frames[step]
         values = zip(*(frame.values for frame in self.frames), strict=True)
         lines = dict(zip(self.curves, values, strict=True))
-        chart = markup.curves(lines, x_label=self.x_label, y_label=self.y_label, at=step)
+        chart = markup.curves(lines, x_label=self.x_label, y_label=self.y_label, at=step, first=self.first)
         return (
             f'<div class="stage" data-step="{step}"><p class="said">{escape(frame.text)}</p>'
             f'<div class="seen">{markup.row(frame.pictures)}{chart}</div></div>'
