@@ -17,7 +17,7 @@ function readFile(file) {
   }
   const reader = new FileReader();
   reader.onload = () => {
-    press(null);
+    trouble.textContent = "";
     // A browser writes nothing after "data:" for 0 bytes; the server says what is wrong with them.
     const uri = reader.result.includes(";base64,") ? reader.result : "data:;base64,";
     trigger("upload", { file: uri });
@@ -50,7 +50,6 @@ function takePicture() {
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
-  press(null);
   trigger("upload", { file: canvas.toDataURL("image/jpeg", 0.92) });
   closeCamera();
 }

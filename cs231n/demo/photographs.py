@@ -27,6 +27,13 @@ MAX_MEGABYTES = 20
 
 _THUMBNAIL = 112  # pixels; shown at half that size, for screens of double density
 
+_MARK_NONE = """() => {
+    for (const sample of document.querySelectorAll("#strip [data-sample]")) {
+        sample.setAttribute("aria-pressed", "false");
+    }
+}"""
+"""The page's side of a photograph of one's own, once it is taken: no thumbnail is the one shown."""
+
 # One at a time: a large photograph takes a gigabyte while it is decoded.
 _decoding = threading.Lock()
 
@@ -108,6 +115,8 @@ class Chooser:
         settings = {"concurrency_id": "look", "show_progress": "hidden"}
         for event, choose in ((self.strip.select, self._choose_sample), (self.strip.upload, _choose_file)):
             chosen = event(choose, None, outputs, **settings)
+            if choose is _choose_file:
+                chosen.success(None, None, None, js=_MARK_NONE)
             for function, inputs, follower_outputs in followers:
                 chosen.success(function, inputs, follower_outputs, **settings)
 
