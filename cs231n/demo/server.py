@@ -23,8 +23,9 @@ MAX_WAITING = 100
 
 _MAX_SESSIONS = 300
 
-# Light in a lecture room, whatever the computer's own setting is. And who types into a list, to search it,
-# means to replace what is there; Gradio would append.
+# Light in a lecture room, whatever the computer's own setting is. Who types into a list, to search it, means
+# to replace what is there; Gradio would append. And who finds nothing there is told so; Gradio would put the
+# old choice back without a word.
 _HEAD = """<script>
 const lighten = () => document.body?.classList.contains("dark") && document.body.classList.remove("dark");
 new MutationObserver(lighten).observe(document.documentElement, {
@@ -32,6 +33,16 @@ new MutationObserver(lighten).observe(document.documentElement, {
 });
 for (const kind of ["focusin", "click"]) {
   document.addEventListener(kind, ({ target }) => target.matches("[role=combobox]") && target.select());
+}
+const sayWhatFits = ({ type, target }) => {
+  const fits = type === "focusout" || !target.value || document.querySelector("[role=option]");
+  target.setCustomValidity(fits ? "" : "Nothing in the list has these letters; try fewer or others.");
+  target.reportValidity();
+};
+for (const kind of ["input", "focusout"]) {  // a little later, when the list has been narrowed
+  document.addEventListener(kind, (event) => {
+    if (event.target.matches("[role=combobox]")) setTimeout(sayWhatFits, 50, event);
+  });
 }
 </script>"""
 
