@@ -349,6 +349,7 @@ def test_own_photographs_and_the_camera(page):
     )
     expect(page.locator("#current img")).to_have_attribute("alt", "Your photograph")
     expect(guess).not_to_have_text(before)
+    expect(page.locator("#strip [aria-pressed=true]")).to_have_count(0)
     mine = page.locator("#current img").get_attribute("src")
     page.get_by_role("button", name="Camera", exact=True).click()
     expect(page.get_by_role("button", name="Take the picture")).to_be_visible()
@@ -374,6 +375,7 @@ def test_hostile_files_get_a_sentence_and_the_page_goes_on(page, tmp_path):
     page.get_by_label("Your own photo").set_input_files(large)
     expect(page.get_by_role("alert").filter(has_text="larger than 20 MB")).to_be_visible()
     expect(page.locator("#current img")).to_have_attribute("alt", re.compile("Sample photograph 1"))
+    expect(page.locator("#strip [aria-pressed=true]")).to_have_count(1)
     assert not TRACE.search(page.locator("body").inner_text())
 
 
@@ -398,6 +400,20 @@ def test_fool_until_the_network_sees_the_target(page):
 
 @needs_browser
 @pytest.mark.slow
+def test_a_class_that_is_not_there_is_said_to_be(page):
+    """Who types what no class is called is told so, and keeps the class chosen before."""
+    box = open_tab(page, "Dream").get_by_role("combobox", name="Class")
+    box.click()
+    box.press_sequentially("zzq")
+    page.wait_for_function("document.activeElement.validationMessage.startsWith('Nothing in the list')")
+    box.press("Escape")
+    box.blur()
+    expect(box).to_have_value(re.compile("tarantula"))
+    page.wait_for_function("[...document.querySelectorAll('input')].every((input) => input.validity.valid)")
+
+
+@needs_browser
+@pytest.mark.slow
 def test_dream_grows_until_stopped(page, monkeypatch):
     """The picture grows step by step; Stop ends the work, not only the show; what there is can be saved."""
     ended = watch_the_end(monkeypatch)
@@ -407,10 +423,34 @@ def test_dream_grows_until_stopped(page, monkeypatch):
     expect(panel.locator(".said")).to_have_text(re.compile(r"Step ([5-9]|\d\d+) of 200: the score of tarant"))
     panel.get_by_role("button", name="Stop").click()
     assert ended.wait(20)
+    assert ended.steps < 200
     go_back(panel, 0)
     expect(panel.locator(".said")).to_have_text(re.compile("Step 1 of 200"))
+    expect(panel.get_by_role("img", name=re.compile(r"score by step\. At 1: tarantula"))).to_be_visible()
     with save(page, panel.get_by_role("button", name="Save GIF")) as animation:
         assert animation.n_frames >= 5
+
+
+@needs_browser
+@pytest.mark.slow
+def test_stop_is_no_error(page, monkeypatch):
+    """However often and at whatever step a run is stopped, the page says what it showed last, and no error.
+
+    Eight times: what a page takes for an error when it comes at a bad moment may come at a good one, too.
+    """
+    ended = watch_the_end(monkeypatch)
+    panel = open_tab(page, "Dream")
+    for step in range(1, 9):
+        ended.clear()
+        ended.begun.clear()
+        panel.get_by_role("button", name="Start").click()
+        assert ended.begun.wait(20)
+        expect(panel.locator(".said")).to_have_text(re.compile(rf"Step ([{step}-9]|\d\d) of"))
+        panel.get_by_role("button", name="Stop").click()
+        assert ended.wait(20)
+        expect(panel.get_by_role("slider", name="range slider for Back")).to_be_enabled()
+        expect(panel.locator(".said")).to_be_visible()
+        expect(panel.locator(".error").filter(visible=True)).to_have_count(0)
 
 
 @needs_browser
@@ -453,11 +493,13 @@ def test_who_waits_sees_the_place_in_the_queue(page, address, monkeypatch):
 
 
 def watch_the_end(monkeypatch):
-    """Return an event that is set when a class visualisation ends, however it does."""
+    """Return an event, set when a class visualisation ends, however it does; its `.begun` when it begins."""
     ended, steps = threading.Event(), dream.class_visualization_steps
+    ended.begun = threading.Event()
 
     def watched(*arguments, **keywords):
         ended.steps = 0
+        ended.begun.set()
         try:
             for step in steps(*arguments, **keywords):
                 ended.steps += 1
@@ -510,6 +552,11 @@ def test_phone_needs_no_scrolling_sideways_and_is_light(browser, address):
     for name in ("Look", "Fool", "Dream", "Believe?", "Style"):
         open_tab(page, name)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    open_tab(page, "Look").get_by_label("Two classes").check()
+    figures = page.locator("#maps figure")
+    expect(figures).to_have_count(3)
+    one, other = (figures.nth(k).bounding_box() for k in (1, 2))
+    assert (one["y"], one["width"]) == (other["y"], other["width"])
     expect(page.locator("body")).not_to_have_class(re.compile("dark"))
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     context.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import gradio as gr
 from gradio.components import Component
@@ -23,6 +25,9 @@ AT_ONCE = 4
 FRAME_SECONDS = 0.08
 """Least time between two steps shown: eyes can follow, and a room's network, too."""
 
+_LONGEST_STEP = 10.0
+"""Seconds that Stop waits for the step that is being computed."""
+
 DOWNLOAD = """async (uri, name) => {
     if (!uri) return;
     const link = document.createElement("a");
@@ -34,11 +39,20 @@ DOWNLOAD = """async (uri, name) => {
 """The page's side of saving: the browser makes a file of a data URI, and the server has none to keep."""
 
 
+@dataclass(frozen=True)
+class _Going:
+    """A run that goes on: whether it is to stop, and whether it has ended."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+
 class Shelf:
     """The runs of all visitors, by visitor and tab; the oldest make room for new ones."""
 
     def __init__(self) -> None:
         self._runs: OrderedDict[tuple[str, str], Recording] = OrderedDict()
+        self._going: dict[tuple[str, str], _Going] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -60,9 +74,34 @@ class Shelf:
             raise ValueError("There is no run to show; press Start.")
         return recording
 
-    def forget(self, visitor: str) -> None:
-        """Drop all runs of a visitor who has left."""
+    @contextlib.contextmanager
+    def going(self, visitor: str, tab: str) -> Iterator[threading.Event]:
+        """Give the event that tells a visitor's run to stop, while the block runs."""
+        going = _Going()
         with self._lock:
+            self._going[visitor, tab] = going
+        try:
+            yield going.stop
+        finally:
+            with self._lock:
+                if self._going.get((visitor, tab)) is going:
+                    del self._going[visitor, tab]
+            going.ended.set()
+
+    def stop(self, visitor: str, tab: str) -> None:
+        """End a visitor's run, if one goes on, and return when it has."""
+        with self._lock:
+            going = self._going.get((visitor, tab))
+        if going is not None:
+            going.stop.set()
+            going.ended.wait(_LONGEST_STEP)
+
+    def forget(self, visitor: str) -> None:
+        """End and drop all runs of a visitor who has left."""
+        with self._lock:
+            for key, going in self._going.items():
+                if key[0] == visitor:
+                    going.stop.set()
             for key in [key for key in self._runs if key[0] == visitor]:
                 del self._runs[key]
 
@@ -104,36 +143,48 @@ class Stage:
         """
 
         def run(request: gr.Request, *values: object) -> Iterator[str]:
-            with in_words():
-                due = time.monotonic()
+            visitor, due = request.session_hash, time.monotonic()
+            with in_words(), self.shelf.going(visitor, self.tab) as stop:
                 for recording in record(*values):
-                    self.shelf.put(request.session_hash, self.tab, recording)
-                    time.sleep(max(due - time.monotonic(), 0))
+                    self.shelf.put(visitor, self.tab, recording)
+                    stop.wait(max(due - time.monotonic(), 0))
                     due = time.monotonic() + FRAME_SECONDS
                     yield recording.html(recording.last)
+                    if stop.is_set():
+                        return
 
         started = self.start.click(
             run, inputs, self.pictures, concurrency_limit=AT_ONCE, concurrency_id="runs"
         )
         quiet = {"concurrency_id": "look", "show_progress": "hidden"}
         started.then(self._settle, None, self.back, **quiet)
-        self.stop.click(self._settle, None, self.back, cancels=[started], **quiet)
+        stopped = self.stop.click(self._end, None, self.back, **quiet)
+        # Only a run that still waits is cancelled: one that goes on may take that for an error.
+        stopped.then(None, None, None, cancels=[started])
         self.back.input(self._show, self.back, self.pictures, trigger_mode="always_last", **quiet)
         saved = self.save.click(self._gif, None, self.file, concurrency_id="look", show_progress="minimal")
         saved.success(None, [self.file, self.file_name], None, js=DOWNLOAD)
 
+    def _end(self, request: gr.Request) -> dict:
+        """End the run, and give the slider its steps."""
+        self.shelf.stop(request.session_hash, self.tab)
+        return self._settle(request)
+
     def _settle(self, request: gr.Request) -> dict:
         """Give the slider the steps that there are."""
         try:
-            last = self.shelf.get(request.session_hash, self.tab).last
+            recording = self.shelf.get(request.session_hash, self.tab)
         except ValueError:
             return gr.skip()
-        return gr.update(maximum=max(last, 1), value=last, interactive=last > 0)
+        first, last = recording.first, recording.last
+        return gr.update(
+            minimum=first, maximum=first + max(last, 1), value=first + last, interactive=last > 0
+        )
 
     def _show(self, step: float, request: gr.Request) -> str:
         with in_words():
             recording = self.shelf.get(request.session_hash, self.tab)
-        return recording.html(min(max(int(step), 0), recording.last))
+        return recording.html(min(max(int(step) - recording.first, 0), recording.last))
 
     def _gif(self, request: gr.Request) -> str:
         with in_words():
