@@ -472,7 +472,10 @@ def test_work_ends_when_the_visitor_leaves(page, monkeypatch):
 @needs_browser
 @pytest.mark.slow
 def test_who_waits_sees_the_place_in_the_queue(page, address, monkeypatch):
-    """Four runs go on at once; the next visitor is told to be first of one in the queue, then gets a turn."""
+    """Four runs go on at once; the next visitor is told to be first of one in the queue, then gets a turn.
+
+    Stop gives up the place.
+    """
     begun, finish, steps = threading.Semaphore(0), threading.Event(), dream.class_visualization_steps
 
     def held(*arguments, **keywords):
@@ -486,8 +489,13 @@ def test_who_waits_sees_the_place_in_the_queue(page, address, monkeypatch):
             others.submit(Visitor(address).trigger, "start-dream", "click")
         assert all(begun.acquire(timeout=20) for _ in range(AT_ONCE))
         panel = open_tab(page, "Dream")
+        place = panel.get_by_text(re.compile("queue: 1/1")).filter(visible=True)
         panel.get_by_role("button", name="Start").click()
-        expect(panel.get_by_text(re.compile("queue: 1/1")).filter(visible=True).first).to_be_visible()
+        expect(place.first).to_be_visible()
+        panel.get_by_role("button", name="Stop").click()
+        expect(place).to_have_count(0)
+        panel.get_by_role("button", name="Start").click()
+        expect(place.first).to_be_visible()
         finish.set()
         expect(panel.locator(".said")).to_have_text(re.compile(r"Step 3 of"))
 

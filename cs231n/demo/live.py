@@ -88,13 +88,14 @@ class Shelf:
                     del self._going[visitor, tab]
             going.ended.set()
 
-    def stop(self, visitor: str, tab: str) -> None:
-        """End a visitor's run, if one goes on, and return when it has."""
+    def stop(self, visitor: str, tab: str) -> bool:
+        """End a visitor's run, if one goes on, and return whether one did when it has ended."""
         with self._lock:
             going = self._going.get((visitor, tab))
         if going is not None:
             going.stop.set()
             going.ended.wait(_LONGEST_STEP)
+        return going is not None
 
     def forget(self, visitor: str) -> None:
         """End and drop all runs of a visitor who has left."""
@@ -129,6 +130,7 @@ class Stage:
     def view(self) -> None:
         """Build the pictures."""
         self.pictures = gr.HTML(f'<div class="stage"><p class="said">{self.invitation}</p></div>')
+        self.given_up = gr.Textbox(visible="hidden")
         self.file = gr.Textbox(visible="hidden")
         self.file_name = gr.Textbox(f"{self.tab}.gif", visible="hidden")
 
@@ -158,17 +160,17 @@ class Stage:
         )
         quiet = {"concurrency_id": "look", "show_progress": "hidden"}
         started.then(self._settle, None, self.back, **quiet)
-        stopped = self.stop.click(self._end, None, self.back, **quiet)
-        # Only a run that still waits is cancelled: one that goes on may take that for an error.
-        stopped.then(None, None, None, cancels=[started])
+        self.stop.click(self._end, None, [self.back, self.given_up], **quiet)
+        # Only a run that waits is cancelled: the page may take a cancelled one that goes on for an error.
+        self.given_up.change(None, None, None, cancels=[started])
         self.back.input(self._show, self.back, self.pictures, trigger_mode="always_last", **quiet)
         saved = self.save.click(self._gif, None, self.file, concurrency_id="look", show_progress="minimal")
         saved.success(None, [self.file, self.file_name], None, js=DOWNLOAD)
 
-    def _end(self, request: gr.Request) -> dict:
-        """End the run, and give the slider its steps."""
-        self.shelf.stop(request.session_hash, self.tab)
-        return self._settle(request)
+    def _end(self, request: gr.Request) -> tuple[dict, dict | str]:
+        """End the run and give the slider its steps; if none goes on, give up the one that may wait."""
+        was_going = self.shelf.stop(request.session_hash, self.tab)
+        return self._settle(request), gr.skip() if was_going else str(time.monotonic_ns())
 
     def _settle(self, request: gr.Request) -> dict:
         """Give the slider the steps that there are."""
