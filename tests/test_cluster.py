@@ -157,6 +157,7 @@ def test_a_worker_that_dies_costs_its_shard_only(job, tmp_path):
     assert files(job.out) == files(alone.out)
 
 
+@pytest.mark.filterwarnings("ignore:The scheduler has no workers yet")
 @pytest.mark.slow
 def test_a_lost_scheduler_ends_the_run_and_nothing_else(job, tmp_path):
     """When the scheduler dies the client says so in one sentence, and can be started again with the rest."""
