@@ -24,6 +24,7 @@ from cs231n.hdf5 import open_hdf5
 from cs231n.image_utils import PREPROCESSINGS, prepare_image, read_prepared, shorter_side
 from cs231n.imagenet import NUM_VALIDATION_IMAGES, class_names, exact_class, validation_label
 from cs231n.labelled_images import MAX_CHUNK_BYTES, labelled_images, read_npz
+from cs231n.paths import reason_of
 from cs231n.validation import check_not_negative_integer, check_positive_integer
 
 _THREADS = min(8, os.cpu_count() or 1)
@@ -505,7 +506,7 @@ def _listed(folder: Path) -> Iterator[Iterator[os.DirEntry]]:
         with os.scandir(folder) as entries:
             yield entries
     except OSError as error:
-        raise type(error)(f"{folder} can't be listed: {(error.strerror or str(error)).lower()}.") from error
+        raise type(error)(f"{folder} can't be listed: {reason_of(error)}.") from error
 
 
 def _leads_to(is_kind: Callable[[], bool]) -> bool:

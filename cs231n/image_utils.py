@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter1d, zoom
 
 from cs231n.downloads import download_url
-from cs231n.paths import whole_file
+from cs231n.paths import reason_of, whole_file
 from cs231n.validation import as_array, check_images, check_positive_integer, check_positive_number
 
 SQUEEZENET_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
@@ -367,8 +367,9 @@ def _open(path: Path, name: str) -> BinaryIO:
     except OSError as error:
         if isinstance(error, IsADirectoryError | PermissionError) and path.is_dir():  # the latter on Windows
             raise IsADirectoryError(f"{name} is a folder; expected an image: name a file in it.") from error
-        reason = (error.strerror or str(error)).lower()
-        raise type(error)(f"{name} can't be opened: {reason}; check the path and its permissions.") from error
+        raise type(error)(
+            f"{name} can't be opened: {reason_of(error)}; check the path and its permissions."
+        ) from error
 
 
 def _decode(stream: BinaryIO, name: str) -> np.ndarray:

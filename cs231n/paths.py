@@ -103,8 +103,13 @@ def _check_is_replaceable(path: Path) -> None:
         raise FileExistsError(errno.EEXIST, "a device, pipe or socket has that name")
 
 
+def reason_of(error: OSError) -> str:
+    """Return why a file could not be had, in words for the middle of a sentence: "permission denied"."""
+    return (error.strerror or str(error)).lower()
+
+
 def _cannot_write(path: str | os.PathLike, error: OSError) -> OSError:
     """Return `error` anew with one sentence that names the file, the reason and the way out."""
     if error.errno in NO_SPACE:
         return OSError(f"Cannot write {path}: the disk is full; free some space and run it again.")
-    return type(error)(f"Cannot write {path}: {error.strerror.lower()}; choose a place you may write to.")
+    return type(error)(f"Cannot write {path}: {reason_of(error)}; choose a place you may write to.")

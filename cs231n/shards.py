@@ -25,7 +25,7 @@ import h5py
 import numpy as np
 
 from cs231n.hdf5 import check_hdf5, new_hdf5, open_hdf5
-from cs231n.paths import whole_file
+from cs231n.paths import reason_of, whole_file
 
 MANIFEST = "manifest.json"
 DTYPES = ("float16", "float32")
@@ -277,8 +277,9 @@ def locked(folder: str | os.PathLike) -> Iterator[None]:
         ) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            reason = (error.strerror or str(error)).lower()
-            raise OSError(f"Cannot write to {folder}: {reason}; give a folder you may write to.") from error
+            raise OSError(
+                f"Cannot write to {folder}: {reason_of(error)}; give a folder you may write to."
+            ) from error
         warnings.warn(
             f"The file system of {folder} has no locks; see to it that no other run writes there.",
             stacklevel=3,
@@ -408,8 +409,7 @@ def _problem(folder: str | os.PathLike, manifest: Manifest, shard: int) -> str |
     except ValueError as error:
         return str(error)
     except OSError as error:  # of a damaged disk, say
-        reason = (error.strerror or str(error)).lower()
-        return f"{manifest.path(folder, shard)} can't be read: {reason}; {_REMEDY}."
+        return f"{manifest.path(folder, shard)} can't be read: {reason_of(error)}; {_REMEDY}."
     return None
 
 
