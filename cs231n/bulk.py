@@ -41,6 +41,7 @@ from cs231n.shards import (
     digest_of_entries,
     locked,
     pack_maps,
+    skipped_entries,
     write_shard,
 )
 from cs231n.validation import check_positive_integer
@@ -144,6 +145,8 @@ def attribute(job: Job, *, resume: bool = False, dask: str | None = None) -> Map
         stack.enter_context(locked(job.out))
         with progress_bar(manifest.num_entries, "image", "checking") as bar:
             shards = begin(job.out, manifest, resume, bar.update)
+        if job.strict:
+            _check_nothing_was_skipped(job.out, manifest, set(range(manifest.num_shards)) - set(shards))
         if shards:
             todo = sum(len(manifest.entries(shard)) for shard in shards)
             done = manifest.num_entries - todo
@@ -153,12 +156,7 @@ def attribute(job: Job, *, resume: bool = False, dask: str | None = None) -> Map
             else:
                 computation = stack.enter_context(Computation(plan, session.num_callers()))
                 computation.write(shards, bar.update)
-        maps = Maps(job.out)
-        if job.strict and maps.skipped:  # by an earlier run that was not strict
-            raise ValueError(
-                f"An earlier run skipped {len(maps.skipped):,} of the images: {maps.skipped[0][1]}"
-            )
-        return maps
+        return Maps(job.out)
 
 
 class Plan:
@@ -332,6 +330,13 @@ def _check_out_is_elsewhere(job: Job) -> None:
         )
 
 
+def _check_nothing_was_skipped(out: str, manifest: Manifest, finished: Iterable[int]) -> None:
+    """Raise ValueError with a sentence if an earlier run, which was not strict, skipped images."""
+    skipped = skipped_entries(out, manifest, sorted(finished))
+    if skipped:
+        raise ValueError(f"An earlier run skipped {len(skipped):,} of the images: {skipped[0][1]}")
+
+
 def _check_labels(source: ImageSource) -> None:
     """Raise ValueError with a sentence if an image has no label, or labels are not the network's classes."""
     if source.class_names != class_names():
@@ -348,7 +353,7 @@ def _check_labels(source: ImageSource) -> None:
 
 
 def _without_unlabelled(batch: Batch) -> Batch:
-    """Return a batch in which images without a label are skipped: notes beside a class's folders, say."""
+    """Return a batch in which images without a label are skipped: others among the validation set's, say."""
     has_label = batch.labels >= 0
     if has_label.all():
         return batch

@@ -464,16 +464,13 @@ class Maps(Sequence):
                 "command with --resume."
             )
         columns = [_read_small(path) for path in self._paths]
+        self.skipped = [entry for column in columns for entry in _skipped(column)]
         self._starts = np.cumsum([0, *(len(column["labels"]) for column in columns)])
         self.labels, self.predictions, self.scores = (
             np.concatenate([column[name] for column in columns])
             for name in ("labels", "predictions", "scores")
         )
-        self.ids, skipped_ids, reasons = (
-            [text for column in columns for text in _as_texts(column[name])]
-            for name in ("ids", "skipped_ids", "skipped_reasons")
-        )
-        self.skipped = list(zip(skipped_ids, reasons, strict=True))
+        self.ids = [text for column in columns for text in _as_texts(column["ids"])]
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -506,6 +503,25 @@ class Maps(Sequence):
 def open_maps(folder: str | os.PathLike) -> Maps:
     """Return the maps of a finished output, to be read when they are asked for; see `Maps`."""
     return Maps(folder)
+
+
+def skipped_entries(
+    folder: str | os.PathLike, manifest: Manifest, shards: Iterable[int]
+) -> list[tuple[str, str]]:
+    """Return the ids of the entries that finished shards lack, and one sentence each that says why.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a shard is missing or damaged.
+    """
+    columns = (_read_small(manifest.path(folder, shard)) for shard in shards)
+    return [entry for column in columns for entry in _skipped(column)]
+
+
+def _skipped(column: dict[str, np.ndarray]) -> list[tuple[str, str]]:
+    ids, reasons = (_as_texts(column[name]) for name in ("skipped_ids", "skipped_reasons"))
+    return list(zip(ids, reasons, strict=True))
 
 
 def _read_small(path: Path) -> dict[str, np.ndarray]:

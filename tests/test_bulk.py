@@ -6,6 +6,7 @@ Runs are processes forked from one that has imported TensorFlow: they start at o
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -291,10 +292,18 @@ def test_what_has_no_label_is_skipped(tmp_path):
 
 
 @pytest.mark.slow
-def test_strict_does_not_take_over_what_was_skipped(job, whole):
-    """A run that is to end at a damaged image is not content with files of one that skipped it."""
-    with pytest.raises(ValueError, match=r"^An earlier run skipped 1 of the images: .*21\.png is empty"):
-        attribute(with_out(job, whole, strict=True), resume=True)
+def test_strict_does_not_take_over_what_was_skipped(job, whole, tmp_path):
+    """A run that is to end at a damaged image is not content with files of one that skipped it.
+
+    Nor does it compute what is missing before it says so.
+    """
+    begun = shutil.copytree(whole, tmp_path / "begun")
+    missing = sorted(begun.glob("maps-*.h5"))[0]
+    missing.unlink()
+    for out in (whole, begun):
+        with pytest.raises(ValueError, match=r"^An earlier run skipped 1 of the images: .*21\.png is empty"):
+            attribute(with_out(job, out, strict=True), resume=True)
+    assert not missing.exists()
 
 
 def test_a_job_is_checked_when_it_is_made():
