@@ -11,7 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -131,11 +131,7 @@ def observe(
 
 def _observe_alone(function: Callable[..., Any], arguments: Sequence[Any], seed: int) -> Observation:
     """Return what a function of arrays did that needs no model."""
-    (first, changed), (second, _) = (_call(function, arguments, seed) for _ in range(2))
-    result = as_numbers(first)
-    return Observation(
-        result, kind=_kind(first), changed=changed, repeatable=_agree(result, as_numbers(second))
-    )
+    return _seen_twice(*(_call(function, arguments, seed) for _ in range(2)))
 
 
 def _observe_with_model(
@@ -143,20 +139,25 @@ def _observe_with_model(
 ) -> Observation:
     """Return what a function did that has a model's graph as the default one, and what it did to that."""
     with model.graph.as_default():
-        first, changed = _call(function, arguments, seed)
+        first = _call(function, arguments, seed)
         operations = len(model.graph.get_operations())
         with _watched_sessions(model.image) as watched:
-            second, _ = _call(function, arguments, seed)
-    result = as_numbers(first)
-    return Observation(
-        result,
-        kind=_kind(first),
-        changed=changed,
-        repeatable=_agree(result, as_numbers(second)),
+            second = _call(function, arguments, seed)
+    return replace(
+        _seen_twice(first, second),
         operations=len(model.graph.get_operations()) - operations,
         runs=watched.runs,
         fed=tuple(watched.fed),
         num_fed=watched.num_fed,
+    )
+
+
+def _seen_twice(first: tuple[Any, bool], second: tuple[Any, bool]) -> Observation:
+    """Return what two calls of a function of arrays come to, each as `_call` returned it."""
+    (returned, changed), (again, _) = first, second
+    result = as_numbers(returned)
+    return Observation(
+        result, kind=_kind(returned), changed=changed, repeatable=_agree(result, as_numbers(again))
     )
 
 
