@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from cs231n.checks import scores as other_scores
-from cs231n.checks.task import Case, Mistake, Outcome, Task, Workings
+from cs231n.checks.task import Case, Mistake, Outcome, Task, Workings, distance
 from cs231n.classifiers.squeezenet import SqueezeNet
 from cs231n.gradients import label_score
 from cs231n.image_utils import blur_image, preprocess_image
@@ -67,7 +67,7 @@ def _is_steady(workings: Workings, case: Case, rng: np.random.Generator) -> bool
         nudge = rng.normal(scale=_NUDGE, size=expected.shape)
         for sign in (1, -1):
             other = solve(workings, case, step=lambda g, rate, change=sign * nudge: rate * g + change).result
-            if np.linalg.norm(other - expected) > _STEADY * np.linalg.norm(expected):
+            if distance(TASK, case, other, expected) > _STEADY:
                 return False
     return True
 
