@@ -675,7 +675,12 @@ GUIDED_BACKPROP = Task(
 
 # --- Rank correlation ---
 
-Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray | float]
+_Rank = Callable[[np.ndarray], np.ndarray]
+_Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray | float]
+
+
+def _pearson(a: np.ndarray, b: np.ndarray) -> float:
+    return np.corrcoef(a, b)[0, 1]
 
 
 def make_rank_cases(workings: Workings | None, seed: int, size: tuple[int, int] = (13, 11)) -> Iterator[Case]:
@@ -692,9 +697,9 @@ def solve_rank_correlation(
     workings: Workings | None,
     case: Case,
     *,
-    rank_a: Callable[[np.ndarray], np.ndarray] = lambda one: rankdata(one),
-    rank_b: Callable[[np.ndarray], np.ndarray] = lambda one: rankdata(one),
-    correlate: Statistic = lambda a, b: _pearson(a, b),
+    rank_a: _Rank = rankdata,
+    rank_b: _Rank = rankdata,
+    correlate: _Statistic = _pearson,
     finish: Callable[[float], float] = lambda correlation: correlation,
 ) -> Outcome:
     """Return the rank correlation of two maps, part by part.
@@ -720,17 +725,9 @@ def compute_rank_reference(workings: Workings | None, case: Case) -> np.ndarray:
     return evaluation.rank_correlation(a[None], b[None])[0]
 
 
-def _pearson(a: np.ndarray, b: np.ndarray) -> float:
-    return np.corrcoef(a, b)[0, 1]
-
-
-def _of_both(rank: Callable[[np.ndarray], np.ndarray]) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+def _of_both(rank: _Rank) -> dict[str, _Rank]:
     """Return the change that takes something else in the place of either map."""
     return {"rank_a": rank, "rank_b": rank}
-
-
-def _order(one: np.ndarray) -> np.ndarray:
-    return np.argsort(one, axis=None, kind="stable")
 
 
 def _spearman_without_ties(a: np.ndarray, b: np.ndarray) -> float:
@@ -752,7 +749,7 @@ RANK_MISTAKES = (
         "order in place of ranks",
         "You correlated the results of argsort: where the smallest pixel is, where the next one is, and so "
         "on. A pixel's rank is its own place in that order.",
-        (_of_both(_order),),
+        (_of_both(lambda one: np.argsort(one, axis=None, kind="stable")),),
     ),
     Mistake(
         "ranks within rows or columns",
