@@ -113,12 +113,12 @@ class Chooser:
         """Say what to call, after another photograph was chosen: (function, inputs, outputs) each."""
         outputs = [self.photograph, self.current]
         settings = {"concurrency_id": "look", "show_progress": "hidden"}
-        for event, choose in ((self.strip.select, self._choose_sample), (self.strip.upload, _choose_file)):
-            chosen = event(choose, None, outputs, **settings)
-            if choose is _choose_file:
-                chosen.success(None, None, None, js=_MARK_NONE)
+        chosen = self.strip.select(self._choose_sample, None, outputs, **settings)
+        uploaded = self.strip.upload(_choose_file, None, outputs, **settings)
+        uploaded.success(None, None, None, js=_MARK_NONE)
+        for event in (chosen, uploaded):
             for function, inputs, follower_outputs in followers:
-                chosen.success(function, inputs, follower_outputs, **settings)
+                event.success(function, inputs, follower_outputs, **settings)
 
     def _choose_sample(self, event: gr.EventData) -> tuple[Photograph, str]:
         number = event._data.get("sample") if isinstance(event._data, dict) else None
