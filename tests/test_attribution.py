@@ -44,7 +44,6 @@ def test_gradients_equal_the_oracle(random_model, small_images, name, rule):
     assert_close(computed, oracle.gradient(weights, small_images, Y, rule=rule))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rule"), [("gradient", "plain"), ("guided_backprop", "guided"), ("deconvnet", "rectified")]
 )
@@ -163,7 +162,6 @@ def test_quadratures_agree_in_the_limit(random_model, small_images, quadrature):
     np.testing.assert_allclose(error, attributions.sum() - gain, rtol=0, atol=1e-5 * gain)
 
 
-@pytest.mark.slow
 def test_completeness_on_all_photographs(model, photographs):
     """With the default 50 steps the attributions miss the score's difference by less than 0.5 %, on each."""
     X, y = photographs
@@ -221,7 +219,6 @@ def test_grad_cam_equals_the_oracle(random_model, small_images, layer):
     assert_close(computed, expected)
 
 
-@pytest.mark.slow
 def test_grad_cam_of_photographs_equals_the_oracle(model, weights, photographs):
     """Default layer and weights: every pixel within 1e-4 of the maximum."""
     X, y = photographs[0][:3], photographs[1][:3]

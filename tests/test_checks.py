@@ -194,7 +194,6 @@ def test_right_solutions_are_called_right(workings, function, task, size):
     assert verdict.mistakes == ()
 
 
-@pytest.mark.slow  # all of them together
 @pytest.mark.parametrize(("workings", "task", "size", "name", "function"), WRONG, indirect=["workings"])
 def test_each_mistake_is_named(workings, name, function, task, size):
     """A wrong solution fails, and is told what was done."""
@@ -220,7 +219,6 @@ def test_every_known_mistake_is_tried():
         assert known <= {name for name, _ in wrong}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workings", [RANDOM], indirect=True)
 @pytest.mark.parametrize("seed", range(2))
 def test_no_start_lets_right_visualisations_part(workings, seed):
@@ -236,7 +234,6 @@ def test_no_start_lets_right_visualisations_part(workings, seed):
         assert distance(task, case, seen.result, reference) < task.tolerance / 30
 
 
-@pytest.mark.slow
 @in_all_settings
 @pytest.mark.parametrize("seed", [SEED, 0])
 def test_known_mistakes_can_be_told_apart(workings, seed, task, size):

@@ -318,7 +318,6 @@ def test_right_solutions_pass(workings, task, function):
     assert verdict.mistakes == ()
 
 
-@pytest.mark.slow  # all of them together
 @pytest.mark.parametrize(("task", "name", "function"), WRONG)
 def test_each_mistake_is_named(workings, task, name, function):
     """A wrong solution fails, and is told what was done."""
@@ -381,7 +380,6 @@ def test_every_known_mistake_is_tried():
     assert {(task.title, mistake.name) for task in tasks.TASKS for mistake in task.mistakes} <= tried
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("task", tasks.TASKS, ids=lambda task: task.function)
 def test_known_mistakes_can_be_told_apart(workings, task):
     """Each mistake is far from the right answer and from each other one."""

@@ -333,7 +333,6 @@ def test_files_and_arrays_give_the_same(model, pictures, tmp_path):
     np.testing.assert_array_equal(pictures[1], before[1])
 
 
-@pytest.mark.slow
 def test_inversion_finds_the_content_again(model):
     """From noise, the content loss falls below a tenth of what it was, and the picture is the content's.
 
@@ -355,7 +354,6 @@ def test_inversion_finds_the_content_again(model):
     assert np.corrcoef(result.ravel(), original.ravel())[0, 1] > 0.9
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["composition_vii", "the_scream", "starry_night", "texture"])
 def test_presets_take_on_the_style(model, name):
     """Each set lowers the style loss to a fifth and less of what it was."""

@@ -189,7 +189,6 @@ def test_squeezenet_equals_the_oracle(random_model, small_images, rule):
     assert_close(computed, expected, 1e-5)  # twenty times what float32 makes of noise images
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["guided", "rectified"])
 def test_pretrained_squeezenet_equals_the_oracle(model, weights, photographs, rule):
     """Guided and rectified saliency of photographs equal the float64 computation to 1e-4 of the maximum."""
