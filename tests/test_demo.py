@@ -351,11 +351,17 @@ def test_own_photographs_and_the_camera(page):
     expect(guess).not_to_have_text(before)
     expect(page.locator("#strip [aria-pressed=true]")).to_have_count(0)
     mine = page.locator("#current img").get_attribute("src")
+    page.get_by_label("Your own photo").set_input_files(
+        {"name": "large.jpg", "mimeType": "image/jpeg", "buffer": bytes(20_000_001)}
+    )
+    trouble = page.get_by_role("alert").filter(has_text="larger than 20 MB")
+    expect(trouble).to_be_visible()
     page.get_by_role("button", name="Camera", exact=True).click()
     expect(page.get_by_role("button", name="Take the picture")).to_be_visible()
     page.wait_for_function("document.querySelector('video').videoWidth > 0")
     page.get_by_role("button", name="Take the picture").click()
     expect(page.locator("#current img")).not_to_have_attribute("src", mine)
+    expect(trouble).to_have_count(0)
     expect(page.get_by_role("button", name="Take the picture")).to_be_hidden()
 
 

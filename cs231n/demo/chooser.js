@@ -10,6 +10,11 @@ function press(button) {
   trouble.textContent = "";
 }
 
+function send(uri) {
+  trouble.textContent = "";
+  trigger("upload", { file: uri });
+}
+
 function readFile(file) {
   if (file.size > MAX_MEGABYTES * 1e6) {
     trouble.textContent = `The file is larger than ${MAX_MEGABYTES} MB; choose a smaller one.`;
@@ -17,10 +22,8 @@ function readFile(file) {
   }
   const reader = new FileReader();
   reader.onload = () => {
-    trouble.textContent = "";
     // A browser writes nothing after "data:" for 0 bytes; the server says what is wrong with them.
-    const uri = reader.result.includes(";base64,") ? reader.result : "data:;base64,";
-    trigger("upload", { file: uri });
+    send(reader.result.includes(";base64,") ? reader.result : "data:;base64,");
   };
   reader.onerror = () => { trouble.textContent = "The file can't be read; choose another."; };
   reader.readAsDataURL(file);
@@ -50,7 +53,7 @@ function takePicture() {
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);
-  trigger("upload", { file: canvas.toDataURL("image/jpeg", 0.92) });
+  send(canvas.toDataURL("image/jpeg", 0.92));
   closeCamera();
 }
 
